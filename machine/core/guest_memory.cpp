@@ -1,0 +1,84 @@
+#include "machine/core/guest_memory.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <new>
+#include <system_error>
+
+namespace calco {
+
+namespace {
+
+void* map_or_throw(uint64_t size, int flags, int file_descriptor) {
+  void* address = mmap(nullptr, size, PROT_READ | PROT_WRITE, flags, file_descriptor, 0);
+  if (address == MAP_FAILED) throw std::system_error(errno, std::generic_category(), "mapping guest memory");
+  return address;
+}
+
+uint64_t code_map_bytes(uint64_t capacity) { return capacity / kPageSize * sizeof(uint64_t); }
+
+}  // namespace
+
+GuestMemory::GuestMemory(uint64_t capacity)
+    : capacity_((capacity + kPageSize - 1) & kPageMask), locks_(std::make_unique<std::mutex[]>(kLocks)) {
+  file_descriptor_ = memfd_create("guest-memory", MFD_CLOEXEC);
+  if (file_descriptor_ < 0 || ftruncate(file_descriptor_, static_cast<off_t>(capacity_)) != 0) {
+    throw std::system_error(errno, std::generic_category(), "creating guest memory");
+  }
+  data_ = static_cast<uint8_t*>(map_or_throw(capacity_, MAP_SHARED | MAP_NORESERVE, file_descriptor_));
+  // Best effort: fewer host TLB misses where the host grants huge pages to shared memory.
+  madvise(data_, capacity_, MADV_HUGEPAGE);
+  // Fresh anonymous pages are zero, which is a valid representation of the atomics, and cost nothing until touched.
+  code_ = static_cast<std::atomic<uint64_t>*>(
+      map_or_throw(code_map_bytes(capacity_), MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1));
+}
+
+GuestMemory::~GuestMemory() {
+  munmap(code_, code_map_bytes(capacity_));
+  munmap(data_, capacity_);
+  close(file_descriptor_);
+}
+
+uint64_t GuestMemory::allocate(uint64_t size) {
+  const uint64_t rounded = (size + kPageSize - 1) & kPageMask;
+  if (rounded < size || capacity_ - allocated_ < rounded) throw std::bad_alloc();
+  const uint64_t offset = allocated_;
+  allocated_ += rounded;
+  return offset;
+}
+
+uint64_t GuestMemory::granule_mask(uint64_t offset, uint64_t size) {
+  const uint64_t first = offset % kPageSize / kCodeGranule;
+  const uint64_t last = (offset % kPageSize + size - 1) / kCodeGranule;
+  return (~uint64_t{0} << first) & (~uint64_t{0} >> (63 - last));
+}
+
+uint64_t GuestMemory::mark_code(uint64_t offset, uint64_t size) {
+  std::lock_guard lock(page_lock(offset));
+  return code_[offset / kPageSize].fetch_or(granule_mask(offset, size));
+}
+
+bool GuestMemory::before_store(uint64_t offset, uint64_t size) {
+  bool clean = true;
+  while (size != 0) {
+    const uint64_t part = std::min(size, kPageSize - offset % kPageSize);
+    auto& granules = code_[offset / kPageSize];
+    if (granules.load(std::memory_order_acquire) != 0) {
+      std::lock_guard lock(page_lock(offset));
+      const uint64_t mask = granule_mask(offset, part);
+      if ((granules.load(std::memory_order_relaxed) & mask) != 0) {
+        granules.fetch_and(~mask);
+        if (code_observer_) code_observer_(offset, part);
+      }
+    }
+    clean = granules.load(std::memory_order_acquire) == 0;
+    offset += part;
+    size -= part;
+  }
+  return clean;
+}
+
+}  // namespace calco
