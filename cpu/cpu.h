@@ -1,0 +1,153 @@
+// One x86-64 processor: its state, its address translation, and what it asks of the machine.
+#pragma once
+
+#include <atomic>
+#include <csetjmp>
+#include <cstdint>
+#include <functional>
+#include <memory>
+
+#include "cpu/decode/instruction.h"
+#include "cpu/flags.h"
+#include "cpu/mmu/tlb.h"
+#include "cpu/state.h"
+#include "machine/core/log.h"
+#include "machine/core/memory_map.h"
+#include "machine/core/port_bus.h"
+#include "machine/core/processor_port.h"
+
+namespace calco::cpu {
+
+class BlockCache;
+class CpuModel;
+class ProcessorGroup;
+struct Op;
+
+// What the machine gives a processor. Everything outlives it.
+struct Environment {
+  MemoryMap& memory_map;
+  PortBus& ports;
+  LocalApicPort& apic;
+  Log& log;
+  const CpuModel& model;
+  ProcessorGroup& group;
+  // The time-stamp counter that all processors share, in ticks of `tsc_frequency` Hz.
+  std::function<uint64_t()> tsc;
+  uint64_t tsc_frequency;
+  // The processor asks for a machine reset (triple fault). May be called from execution; must only post a request.
+  std::function<void()> triple_fault;
+  // An SMI handler returned, or began: the view of memory changes (called on the vCPU's thread).
+  unsigned index;  // 0 is the bootstrap processor
+};
+
+// Reasons to leave the chain of blocks at the next boundary.
+namespace request {
+constexpr uint32_t kInterrupt = 1u << 0, kNmi = 1u << 1, kSmi = 1u << 2, kInit = 1u << 3, kStartUp = 1u << 4,
+                   kStop = 1u << 5,  // return to the machine
+    kFlushTlb = 1u << 6,             // the memory map changed
+    kInvalidateCode = 1u << 7,       // somebody wrote to code
+    kExclusive = 1u << 8,            // another processor wants to be alone
+    kSingleStep = 1u << 9,           // one instruction at a time (TF, breakpoints, interrupt shadow)
+    kReset = 1u << 10;
+}  // namespace request
+
+// Why run() returned to the machine.
+enum class RunExit : uint8_t {
+  Stopped,   // kStop was requested
+  Halted,    // HLT or wait-for-SIPI: nothing to do until a pin changes
+  Shutdown,  // triple fault; Environment::triple_fault was called
+};
+
+// Threads: everything but the ProcessorPins, request() and state of `pending` runs on the vCPU's own thread.
+class Cpu : public CpuState, public ProcessorPins {
+ public:
+  explicit Cpu(Environment environment);
+  ~Cpu() override;
+
+  // Executes until the machine is needed. The architectural state is whole whenever this returns.
+  RunExit run();
+  // Executes at most `count` instructions, one block each; interrupts are taken as in run(). For tests and debuggers.
+  RunExit run_instructions(uint64_t count);
+  // RESET#: the state of SDM vol. 3, 10.1.1; the bootstrap processor at the reset vector, others waiting for SIPI.
+  void reset();
+  // INIT#: as reset(), but caches, FPU, MSRs of SDM vol. 3 table 10-1 stay.
+  void init();
+  // A boundary where the vCPU has something to do although it is halted. Any thread.
+  bool has_work() const;
+
+  // --- Requests and pins (any thread) ----------------------------------------------------------------------------
+  void request(uint32_t bits);
+  void set_interrupt_pending(bool pending) override;
+  void raise_nmi() override { request(request::kNmi); }
+  void raise_smi() override { request(request::kSmi); }
+  void raise_init() override { request(request::kInit); }
+  void start_up(uint8_t vector) override;
+  // Called from request() so that a sleeping vCPU thread wakes. Set once by the machine.
+  void set_waker(std::function<void()> waker) { waker_ = std::move(waker); }
+
+  // --- For instructions --------------------------------------------------------------------------------------------
+  Environment& environment() { return environment_; }
+  Log& log() { return environment_.log; }
+  const CpuModel& model() const { return environment_.model; }
+  Mmu& mmu() { return mmu_; }
+  BlockCache& blocks() { return *blocks_; }
+
+  // Abandons the current instruction with an exception (fault): RIP stays at it. Does not return (longjmp: no object
+  // with a destructor may live across a call that can fault).
+  [[noreturn]] void raise(Vector vector);
+  [[noreturn]] void raise(Vector vector, uint32_t error_code);
+  [[noreturn]] void raise_page_fault(uint64_t linear, uint32_t error_code);
+  // Address of the instruction that executes, and of the one after it.
+  uint64_t instruction_pointer() const;
+  uint64_t next_instruction_pointer(const Op& op) const;
+  // The operation that executes; set by the handlers before anything that can fault.
+  const Op* current_op = nullptr;
+
+  bool long_mode_active() const { return (efer & efer::kLma) != 0; }
+  bool code_64() const { return long_mode_active() && segments[kCs].long_mode(); }
+  bool protected_mode() const { return (cr0 & cr0::kPe) != 0; }
+  bool virtual_8086() const { return (system_flags & rflags::kVm) != 0; }
+  bool interrupts_enabled() const { return (system_flags & rflags::kIf) != 0; }
+  unsigned iopl() const { return static_cast<unsigned>(system_flags >> rflags::kIoplShift & 3); }
+  // Operand size of stack accesses' pointer: 2, 4 or 8 bytes.
+  unsigned stack_address_size() const { return code_64() ? 8 : (segments[kSs].big() ? 4 : 2); }
+  uint64_t tsc() { return environment_.tsc() + tsc_offset; }
+
+  // To be called after a change of what blocks depend on or the TLB was filled under: CPL, CR0, CR4, EFER, CS, SS
+  // and the other segments' flatness, EFLAGS.AC/VM/TF/IF, SMM, debug registers. Cheap. Every function that changes one
+  // of these ends its block.
+  void mode_changed();
+  // Interrupt flag or shadow changed: looks again for a pending interrupt at the next boundary.
+  void recheck_interrupts() { exit_request.fetch_or(request::kInterrupt, std::memory_order_relaxed); }
+
+  // Non-zero: leave the chain of blocks. Read with relaxed order at every block's end.
+  std::atomic<uint32_t> exit_request{0};
+  // TLB of the current privilege level, address space and SMAP state; passed along as the handlers' third argument.
+  TlbEntry* tlb = nullptr;
+  // Statistics; instructions are counted at the end of their block.
+  uint64_t instructions_retired = 0;
+  uint64_t blocks_entered = 0;
+
+ private:
+  friend class Dispatcher;
+  friend class BlockCache;
+
+  Environment environment_;
+  Mmu mmu_;
+  std::unique_ptr<BlockCache> blocks_;
+  std::function<void()> waker_;
+  std::atomic<bool> interrupt_pending_{false};
+  std::atomic<uint8_t> start_up_vector_{0};
+  std::jmp_buf fault_return_;
+  struct {
+    Vector vector;
+    bool has_error_code;
+    uint32_t error_code;
+  } fault_{};
+  uint32_t mode_key_ = 0;
+
+  RunExit dispatch(uint64_t instruction_limit);
+  bool handle_requests(RunExit& exit);
+};
+
+}  // namespace calco::cpu

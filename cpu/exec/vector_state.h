@@ -1,0 +1,22 @@
+// Checks that all x87, MMX and SSE instructions make before they touch their registers.
+#pragma once
+
+#include "cpu/cpu.h"
+
+namespace calco::cpu {
+
+// x87 and MMX: CR0.EM or TS gives #NM (x87) or #UD for EM (MMX); SDM vol. 3, 2.5, tables 2-2 and 12-1.
+inline void check_x87_available(Cpu& cpu) {
+  if ((cpu.cr0 & (cr0::kEm | cr0::kTs)) != 0) cpu.raise(kDeviceNotAvailable);
+}
+inline void check_mmx_available(Cpu& cpu) {
+  if ((cpu.cr0 & cr0::kEm) != 0) cpu.raise(kInvalidOpcode);
+  if ((cpu.cr0 & cr0::kTs) != 0) cpu.raise(kDeviceNotAvailable);
+}
+// SSE: needs CR4.OSFXSR and CR0.EM clear (#UD), CR0.TS clear (#NM); SDM vol. 3, 13.1.
+inline void check_sse_available(Cpu& cpu) {
+  if ((cpu.cr0 & cr0::kEm) != 0 || (cpu.cr4 & cr4::kOsfxsr) == 0) cpu.raise(kInvalidOpcode);
+  if ((cpu.cr0 & cr0::kTs) != 0) cpu.raise(kDeviceNotAvailable);
+}
+
+}  // namespace calco::cpu
