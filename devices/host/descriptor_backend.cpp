@@ -1,0 +1,134 @@
+#include "devices/host/descriptor_backend.h"
+
+#include <poll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <chrono>
+
+namespace calco::devices {
+
+DescriptorBackend::DescriptorBackend(EventLoop& loop) : loop_(loop), flush_call_(loop, [this] { flush(); }) {}
+
+DescriptorBackend::~DescriptorBackend() {
+  std::lock_guard lock(loop_.device_lock());
+  detach();
+}
+
+void DescriptorBackend::attach(int input, int output) {
+  std::lock_guard lock(loop_.device_lock());
+  input_ = input;
+  output_ = output;
+  if (input_ >= 0) input_watch_ = loop_.add_fd(input_, 0, [this](unsigned) { on_readable(); });
+  accept_input();
+}
+
+void DescriptorBackend::detach() {
+  if (output_ >= 0) flush_finally();
+  stop_reading();
+  if (output_watch_ != 0) loop_.remove(output_watch_);
+  input_ = -1;
+  output_ = -1;
+  output_watch_ = 0;
+  blocked_ = false;
+}
+
+// --- Input -----------------------------------------------------------------------------------------------------------
+
+void DescriptorBackend::accept_input() {
+  if (reading_ || input_watch_ == 0 || front_end_ == nullptr || front_end_->can_receive() == 0) return;
+  reading_ = true;
+  loop_.set_events(input_watch_, EventLoop::kReadable);
+}
+
+void DescriptorBackend::stop_reading() {
+  if (input_watch_ != 0) loop_.remove(input_watch_);
+  input_watch_ = 0;
+  reading_ = false;
+}
+
+void DescriptorBackend::on_readable() {
+  std::array<uint8_t, kReadSize> buffer;
+  const size_t room = front_end_ == nullptr ? 0 : std::min(front_end_->can_receive(), buffer.size());
+  if (room == 0) {
+    reading_ = false;
+    loop_.set_events(input_watch_, 0);
+    return;
+  }
+  const ssize_t count = ::read(input_, buffer.data(), room);
+  if (count > 0) {
+    front_end_->receive({buffer.data(), static_cast<size_t>(count)});
+  } else if (count == 0 || (errno != EAGAIN && errno != EINTR)) {
+    connection_lost();
+  }
+}
+
+void DescriptorBackend::connection_lost() { stop_reading(); }
+
+// --- Output ----------------------------------------------------------------------------------------------------------
+
+size_t DescriptorBackend::write(std::span<const uint8_t> bytes) {
+  if (output_ < 0) return bytes.size();
+  const size_t accepted = std::min(bytes.size(), kOutputCapacity - std::min(pending_.size(), kOutputCapacity));
+  pending_.insert(pending_.end(), bytes.begin(), bytes.begin() + static_cast<ptrdiff_t>(accepted));
+  if (accepted < bytes.size()) held_back_ = true;
+  if (!blocked_) flush_call_.schedule();
+  return accepted;
+}
+
+ssize_t DescriptorBackend::write_some() {
+  const ssize_t count = ::write(output_, pending_.data() + sent_, pending_.size() - sent_);
+  if (count >= 0) {
+    sent_ += static_cast<size_t>(count);
+    return count;
+  }
+  return errno == EAGAIN || errno == EINTR ? 0 : -1;
+}
+
+void DescriptorBackend::flush() {
+  while (sent_ < pending_.size()) {
+    const ssize_t count = write_some();
+    if (count == 0) return wait_until_writable();
+    if (count < 0) {
+      discard_output();
+      connection_lost();
+      return;
+    }
+  }
+  output_drained();
+}
+
+void DescriptorBackend::wait_until_writable() {
+  blocked_ = true;
+  if (output_watch_ == 0) output_watch_ = loop_.add_fd(output_, 0, [this](unsigned) { flush(); });
+  loop_.set_events(output_watch_, EventLoop::kWritable);
+}
+
+void DescriptorBackend::output_drained() {
+  pending_.clear();
+  sent_ = 0;
+  blocked_ = false;
+  if (output_watch_ != 0) loop_.set_events(output_watch_, 0);
+  if (!held_back_) return;
+  held_back_ = false;
+  if (front_end_ != nullptr) front_end_->writable();
+}
+
+void DescriptorBackend::discard_output() { output_drained(); }
+
+void DescriptorBackend::flush_finally() {
+  using std::chrono::steady_clock;
+  const auto end = steady_clock::now() + std::chrono::milliseconds(kFinalFlushMilliseconds);
+  while (sent_ < pending_.size()) {
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(end - steady_clock::now()).count();
+    pollfd descriptor{.fd = output_, .events = POLLOUT, .revents = 0};
+    if (left <= 0 || ::poll(&descriptor, 1, static_cast<int>(left)) <= 0) break;
+    if (write_some() < 0) break;
+  }
+  pending_.clear();
+  sent_ = 0;
+}
+
+}  // namespace calco::devices
