@@ -208,6 +208,20 @@ bool MemoryMap::write(uint64_t address, const void* data, uint64_t size, bool sm
   return complete;
 }
 
+uint8_t MemoryMap::read_byte_below(RegionId region, uint64_t address) const {
+  const Region* winner = nullptr;
+  for (const Region& candidate : regions_) {
+    if (!candidate.enabled || candidate.removed || candidate.visibility == Visibility::OnlyInSmm) continue;
+    if (candidate.priority >= regions_.at(region).priority || address < candidate.address) continue;
+    if (address - candidate.address >= candidate.length) continue;
+    if (winner == nullptr || candidate.priority >= winner->priority) winner = &candidate;
+  }
+  if (winner == nullptr) return 0xFF;
+  const uint64_t inside = address - winner->address;
+  return winner->is_memory ? memory_.data()[winner->memory_offset + inside]
+                           : static_cast<uint8_t>(winner->window->read(inside, 1));
+}
+
 std::string MemoryMap::describe() const {
   std::string text;
   for (const MemoryRange& range : view().ranges()) {

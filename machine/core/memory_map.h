@@ -17,7 +17,7 @@ namespace calco {
 class Log;
 
 // What a range of guest physical addresses is. `writable` without `window` is RAM; not writable is ROM: stores are
-// dropped. A RAM-backed range with `write_window` sends stores to a device instead.
+// dropped.
 struct MemoryRange {
   uint64_t first = 0;                // guest physical address of the first byte
   uint64_t last = 0;                 // of the last byte (inclusive)
@@ -91,6 +91,10 @@ class MemoryMap {
   // One access of 1, 2, 4 or 8 bytes to a device's window, split to what the window takes.
   uint64_t read_window(const MemoryRange& range, uint64_t address, unsigned size);
   void write_window(const MemoryRange& range, uint64_t address, unsigned size, uint64_t value);
+
+  // What a read outside SMM meets under `region`, as if it and all regions of its priority or higher were not there.
+  // For windows that pass reads through; the caller holds the device lock.
+  uint8_t read_byte_below(RegionId region, uint64_t address) const;
 
   // For `info mtree`: one line a range of the view.
   std::string describe() const;
