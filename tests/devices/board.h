@@ -22,6 +22,19 @@ struct Board {
   PciBuses buses{ports, memory};
 };
 
+// A function's configuration space as a window, for the device suite.
+struct ConfigWindow final : RegisterWindow {
+  explicit ConfigWindow(PciDevice& tested) : device(tested) {}
+  uint64_t read(uint64_t offset, unsigned size) override {
+    return device.read_config(static_cast<unsigned>(offset), size);
+  }
+  void write(uint64_t offset, unsigned size, uint64_t value) override {
+    device.write_config(static_cast<unsigned>(offset), size, static_cast<uint32_t>(value));
+  }
+  unsigned maximum_access_size() const override { return 4; }
+  PciDevice& device;
+};
+
 // The far end of an interrupt wire.
 struct WireProbe {
   bool level = false;

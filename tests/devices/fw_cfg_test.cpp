@@ -7,6 +7,7 @@
 
 #include "machine/core/archive.h"
 #include "tests/devices/board.h"
+#include "tests/devices/device_suite.h"
 
 namespace calco::devices {
 namespace {
@@ -44,6 +45,15 @@ class FwCfgTest : public ::testing::Test {
   Board board;
   FwCfg device{board.memory, board.log};
 };
+
+struct FwCfgRig {
+  Board board;
+  FwCfg fw_cfg{board.memory, board.log};
+  Device& device() { return fw_cfg; }
+  std::vector<WindowUnderTest> windows() { return {{&fw_cfg, FwCfg::kPortCount}}; }
+};
+
+TEST(FwCfgSuite, PassesTheDeviceSuite) { check_device<FwCfgRig>(); }
 
 TEST_F(FwCfgTest, SignatureIsItemZero) { EXPECT_EQ(read(0x00, 4), "QEMU"); }
 

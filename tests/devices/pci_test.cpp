@@ -6,6 +6,7 @@
 #include "devices/pci/pci_host.h"
 #include "machine/core/archive.h"
 #include "tests/devices/board.h"
+#include "tests/devices/device_suite.h"
 
 namespace calco::devices {
 namespace {
@@ -64,6 +65,24 @@ class Pci : public ::testing::Test {
   Card card{board, frame_buffer, interrupt.line()};
   PciHost host;
 };
+
+struct CardRig {
+  Board board;
+  Card card{board, board.guest_memory.allocate(0x10000), IrqLine()};
+  ConfigWindow configuration{card};
+  Device& device() { return card; }
+  std::vector<WindowUnderTest> windows() { return {{&configuration, PciDevice::kConfigurationSize}}; }
+};
+
+TEST(PciSuite, FunctionPassesTheDeviceSuite) { check_device<CardRig>(); }
+
+struct HostRig {
+  PciHost host;
+  Device& device() { return host; }
+  std::vector<WindowUnderTest> windows() { return {{&host, PciHost::kPortCount}}; }
+};
+
+TEST(PciSuite, HostPassesTheDeviceSuite) { check_device<HostRig>(); }
 
 TEST_F(Pci, ConfigAddressReadsBackWithReservedBitsZero) {
   board.ports.write(0xCF8, 4, 0xFFFFFFFF);

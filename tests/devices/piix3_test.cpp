@@ -5,6 +5,7 @@
 #include "devices/pci/pci_host.h"
 #include "machine/core/archive.h"
 #include "tests/devices/board.h"
+#include "tests/devices/device_suite.h"
 
 namespace calco::devices {
 namespace {
@@ -22,6 +23,18 @@ class Piix3Test : public ::testing::Test {
   unsigned resets = 0;
   Piix3 bridge{board.buses, lines(), [this] { ++resets; }, board.log};
 };
+
+struct Piix3Rig {
+  Board board;
+  Piix3 bridge{board.buses, {}, [] {}, board.log};
+  ConfigWindow configuration{bridge};
+  Device& device() { return bridge; }
+  std::vector<WindowUnderTest> windows() {
+    return {{&configuration, PciDevice::kConfigurationSize}, {&bridge.reset_control_window(), 1}};
+  }
+};
+
+TEST(Piix3Suite, PassesTheDeviceSuite) { check_device<Piix3Rig>(); }
 
 TEST_F(Piix3Test, IsAMultifunctionIsaBridge) {
   EXPECT_EQ(bridge.read_config(0x00, 4), 0x70008086u);
