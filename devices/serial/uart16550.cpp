@@ -1,6 +1,7 @@
 #include "devices/serial/uart16550.h"
 
 #include <algorithm>
+#include <array>
 
 #include "machine/core/archive.h"
 #include "machine/core/log.h"
@@ -82,7 +83,7 @@ constexpr uint16_t kResetDivisor = 12;  // 9600 baud; the data sheet leaves the 
 
 Uart16550::Uart16550(Clock& clock, IrqLine interrupt, CharacterBackend& backend, Log& log)
     : clock_(clock), interrupt_(std::move(interrupt)), backend_(backend), log_(log), timeout_timer_(clock, [this] {
-        timeout_interrupt_ = receive_fifo_.count != 0;
+        timeout_interrupt_ = !receive_fifo_.empty();
         update_interrupt();
       }) {
   reset();
@@ -180,7 +181,7 @@ void Uart16550::write(uint64_t offset, unsigned, uint64_t value) {
 size_t Uart16550::can_receive() {
   // In loopback mode the receiver is disconnected from SIN (8.7): the host's characters wait.
   if (loopback()) return 0;
-  return capacity() - std::min<size_t>(receive_fifo_.count, capacity());
+  return capacity() - std::min<size_t>(receive_fifo_.count(), capacity());
 }
 
 void Uart16550::receive(std::span<const uint8_t> bytes) {
@@ -192,7 +193,7 @@ void Uart16550::backend_event(CharacterEvent event) {
 }
 
 void Uart16550::receive_character(Character character) {
-  if (receive_fifo_.count < capacity()) {
+  if (receive_fifo_.count() < capacity()) {
     receive_fifo_.push(character);
     reveal_front_errors();
   } else {
@@ -207,13 +208,13 @@ void Uart16550::receive_character(Character character) {
 
 // Errors belong to a character and show when it reaches the top of the FIFO (8.3).
 void Uart16550::reveal_front_errors() {
-  if (receive_fifo_.count == 0) return;
+  if (receive_fifo_.empty()) return;
   line_errors_ |= receive_fifo_.front().errors;
   receive_fifo_.front().errors = 0;
 }
 
 uint8_t Uart16550::read_receiver_buffer() {
-  if (receive_fifo_.count == 0) return 0;
+  if (receive_fifo_.empty()) return 0;
   const uint8_t data = receive_fifo_.pop().data;
   reveal_front_errors();
   restart_timeout();
@@ -234,7 +235,7 @@ int64_t Uart16550::character_time() const {
 // (8.13, FIFO interrupt mode).
 void Uart16550::restart_timeout() {
   timeout_interrupt_ = false;
-  const bool wanted = fifos_enabled() && receive_fifo_.count != 0 && (interrupt_enable_ & kEnableReceivedData) != 0;
+  const bool wanted = fifos_enabled() && !receive_fifo_.empty() && (interrupt_enable_ & kEnableReceivedData) != 0;
   if (wanted) {
     timeout_timer_.arm(clock_.now() + 4 * character_time());
   } else if (timeout_timer_.armed()) {
@@ -254,7 +255,7 @@ void Uart16550::transmit(uint8_t data) {
     transmitter_became_empty();
     return;
   }
-  if (transmit_fifo_.count >= capacity()) {
+  if (transmit_fifo_.count() >= capacity()) {
     log_.print(LogItem::GuestErrors, "uart16550: transmitter written while full, character {:#04x} lost", data);
     if (!fifos_enabled()) transmit_fifo_.back() = data;
     return;
@@ -264,8 +265,8 @@ void Uart16550::transmit(uint8_t data) {
 }
 
 void Uart16550::drain_transmitter() {
-  while (transmit_fifo_.count != 0) {
-    const size_t contiguous = std::min<size_t>(transmit_fifo_.count, kFifoSize - transmit_fifo_.first);
+  while (!transmit_fifo_.empty()) {
+    const size_t contiguous = transmit_fifo_.contiguous();
     const size_t accepted = backend_.write({&transmit_fifo_.front(), contiguous});
     for (size_t i = 0; i < accepted; ++i) transmit_fifo_.pop();
     if (accepted < contiguous) return;
@@ -279,7 +280,7 @@ void Uart16550::transmitter_became_empty() {
 }
 
 void Uart16550::writable() {
-  if (transmit_fifo_.count != 0) drain_transmitter();
+  if (!transmit_fifo_.empty()) drain_transmitter();
 }
 
 // --- Control ---------------------------------------------------------------------------------------------------------
@@ -288,7 +289,7 @@ void Uart16550::write_interrupt_enable(uint8_t value) {
   const uint8_t enabled = value & ~interrupt_enable_;
   interrupt_enable_ = value & 0x0f;
   // Enabling the interrupt while the holding register is empty raises it: drivers start their output this way.
-  if ((enabled & kEnableTransmitterEmpty) != 0) transmitter_interrupt_ = transmit_fifo_.count == 0;
+  if ((enabled & kEnableTransmitterEmpty) != 0) transmitter_interrupt_ = transmit_fifo_.empty();
   if ((enabled & kEnableReceivedData) != 0) restart_timeout();
   update_interrupt();
 }
@@ -297,11 +298,11 @@ void Uart16550::write_fifo_control(uint8_t value) {
   // Changing between the modes clears both FIFOs; other bits count only together with the enable bit (8.4).
   const bool mode_changes = ((value ^ fifo_control_) & kFifoEnable) != 0;
   const bool enable = (value & kFifoEnable) != 0;
-  const bool transmitter_was_busy = transmit_fifo_.count != 0;
+  const bool transmitter_was_busy = !transmit_fifo_.empty();
   if (mode_changes || (enable && (value & kFifoResetReceiver) != 0)) receive_fifo_.clear();
   if (mode_changes || (enable && (value & kFifoResetTransmitter) != 0)) transmit_fifo_.clear();
   fifo_control_ = enable ? value & kFifoStoredBits : 0;
-  if (transmitter_was_busy && transmit_fifo_.count == 0) transmitter_interrupt_ = true;
+  if (transmitter_was_busy && transmit_fifo_.empty()) transmitter_interrupt_ = true;
   restart_timeout();
   update_interrupt();
   backend_.accept_input();
@@ -340,12 +341,12 @@ void Uart16550::update_modem_status() {
 
 uint8_t Uart16550::line_status() const {
   uint8_t status = line_errors_;
-  if (receive_fifo_.count != 0) status |= kDataReady;
-  if (transmit_fifo_.count == 0) status |= kTransmitterHoldingEmpty | kTransmitterEmpty;
+  if (!receive_fifo_.empty()) status |= kDataReady;
+  if (transmit_fifo_.empty()) status |= kTransmitterHoldingEmpty | kTransmitterEmpty;
   if (fifos_enabled()) {
     bool error = (line_errors_ & kCharacterErrors) != 0;
-    for (size_t i = 0; i < receive_fifo_.count; ++i) {
-      error |= receive_fifo_.entries[(receive_fifo_.first + i) % kFifoSize].errors != 0;
+    for (size_t i = 0; i < receive_fifo_.count(); ++i) {
+      error |= receive_fifo_[i].errors != 0;
     }
     if (error) status |= kErrorInFifo;
   }
@@ -370,7 +371,7 @@ uint8_t Uart16550::read_modem_status() {
 
 // --- Interrupt -------------------------------------------------------------------------------------------------------
 
-bool Uart16550::received_data_interrupt() const { return receive_fifo_.count >= trigger_level(); }
+bool Uart16550::received_data_interrupt() const { return receive_fifo_.count() >= trigger_level(); }
 
 uint8_t Uart16550::interrupt_identification() const {
   if ((interrupt_enable_ & kEnableLineStatus) != 0 && line_errors_ != 0) return kIdentifyLineStatus;
@@ -419,13 +420,12 @@ void Uart16550::serialize(Archive& archive) {
       archive.exchange("timeout_deadline", timeout_timer_.armed() ? timeout_timer_.deadline() : Clock::kNever);
   if (!archive.loading()) return;
 
-  const auto valid = [](const auto& fifo) { return fifo.first < kFifoSize && fifo.count <= kFifoSize; };
-  if (!valid(receive_fifo_) || !valid(transmit_fifo_)) throw ArchiveError("uart16550: FIFO position out of range");
+  if (!receive_fifo_.valid() || !transmit_fifo_.valid()) throw ArchiveError("uart16550: FIFO position out of range");
   timeout_timer_.cancel();
   if (deadline != Clock::kNever) timeout_timer_.arm(deadline);
   update_interrupt();
   interrupt_.repeat();
-  if (transmit_fifo_.count != 0) drain_transmitter();
+  if (!transmit_fifo_.empty()) drain_transmitter();
   backend_.accept_input();
 }
 

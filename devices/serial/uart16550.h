@@ -2,10 +2,10 @@
 // Source: National Semiconductor PC16550D data sheet (June 1995); wiring of OUT2 as in the IBM PC AT.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <span>
 
+#include "devices/fifo.h"
 #include "devices/host/character_backend.h"
 #include "machine/core/clock.h"
 #include "machine/core/device.h"
@@ -57,25 +57,6 @@ class Uart16550 final : public Device, public RegisterWindow, private CharacterF
     uint8_t data = 0;
     uint8_t errors = 0;
   };
-  // A ring of up to 16 entries.
-  template <typename T>
-  struct Fifo {
-    std::array<T, kFifoSize> entries{};
-    uint8_t first = 0;
-    uint8_t count = 0;
-
-    void push(T entry) { entries[(first + count++) % kFifoSize] = entry; }
-    T pop() {
-      const T entry = entries[first];
-      first = (first + 1) % kFifoSize;
-      --count;
-      return entry;
-    }
-    T& front() { return entries[first]; }
-    T& back() { return entries[(first + count - 1) % kFifoSize]; }
-    void clear() { *this = Fifo(); }
-  };
-
   size_t can_receive() override;
   void receive(std::span<const uint8_t> bytes) override;
   void backend_event(CharacterEvent event) override;
@@ -125,8 +106,8 @@ class Uart16550 final : public Device, public RegisterWindow, private CharacterF
   uint8_t modem_inputs_ = kClearToSend | kDataSetReady | kCarrierDetect;
   bool transmitter_interrupt_ = false;  // "THR empty" not yet seen by the driver
   bool timeout_interrupt_ = false;
-  Fifo<Character> receive_fifo_;
-  Fifo<uint8_t> transmit_fifo_;
+  Fifo<Character, kFifoSize> receive_fifo_;
+  Fifo<uint8_t, kFifoSize> transmit_fifo_;
 };
 
 }  // namespace calco::devices
