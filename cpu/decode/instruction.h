@@ -9,10 +9,15 @@
 
 namespace calco::decode {
 
-// One enumerator for each mnemonic of the manuals, from the rows of the table (table.inc): Mnemonic::Add,
+// One enumerator for each mnemonic of the manuals, from the rows of the table (table_*.inc): Mnemonic::Add,
 // Mnemonic::Cmpxchg16b, Mnemonic::Movdqa, Mnemonic::Fld... Conditional families have one mnemonic each with the
 // condition in Instruction::condition: Jcc, Setcc, Cmovcc, Fcmovcc keeps its own four names.
-enum class Mnemonic : uint16_t;
+enum class Mnemonic : uint16_t {
+#define CALCO_MNEMONIC(name, text) name,
+#include "cpu/decode/mnemonics.inc"
+#undef CALCO_MNEMONIC
+  Count
+};
 
 // CPUID features that switch rows on. An instruction whose feature is off is #UD.
 enum class Feature : uint8_t {
