@@ -12,6 +12,8 @@ inline void check_x87_available(Cpu& cpu) {
 inline void check_mmx_available(Cpu& cpu) {
   if ((cpu.cr0 & cr0::kEm) != 0) cpu.raise(kInvalidOpcode);
   if ((cpu.cr0 & cr0::kTs) != 0) cpu.raise(kDeviceNotAvailable);
+  // MMX instructions report a pending x87 exception (status word, bit 7: ES; SDM vol. 1, 9.5.2).
+  if ((cpu.x87.status & 0x80) != 0) cpu.raise(kX87Error);
 }
 // SSE: needs CR4.OSFXSR and CR0.EM clear (#UD), CR0.TS clear (#NM); SDM vol. 3, 13.1.
 inline void check_sse_available(Cpu& cpu) {

@@ -1,0 +1,136 @@
+// The host's vector instructions as functions.
+//
+// Integer operations are the compiler's intrinsics. Floating-point operations are inline assembly: the compiler takes
+// addition and multiplication for commutative (with two NaNs they are not: the first operand's is the answer), may
+// fold them, and does not know that they read and write MXCSR.
+//
+// Hosts other than x86-64: libsimde's names for the intrinsics belong here, and C++ bodies for the functions below.
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstdint>
+
+namespace calco::cpu::vector {
+
+using Xmm = __m128i;
+
+namespace host {
+
+inline void load_mxcsr(uint32_t value) { asm volatile("ldmxcsr %0" : : "m"(value)); }
+inline uint32_t store_mxcsr() {
+  uint32_t value;
+  asm volatile("stmxcsr %0" : "=m"(value));
+  return value;
+}
+
+// Instructions of the shape "name xmm, xmm". `destination` is what the instruction finds in its destination: scalar
+// forms keep the rest of it.
+#define CALCO_HOST_FLOAT(name)                                          \
+  [[gnu::always_inline]] inline Xmm name(Xmm destination, Xmm source) { \
+    asm volatile(#name " %1, %0" : "+x"(destination) : "x"(source));    \
+    return destination;                                                 \
+  }
+#define CALCO_HOST_FLOAT_FAMILY(name) \
+  CALCO_HOST_FLOAT(name##ps)          \
+  CALCO_HOST_FLOAT(name##pd)          \
+  CALCO_HOST_FLOAT(name##ss)          \
+  CALCO_HOST_FLOAT(name##sd)
+
+CALCO_HOST_FLOAT_FAMILY(add)
+CALCO_HOST_FLOAT_FAMILY(sub)
+CALCO_HOST_FLOAT_FAMILY(mul)
+CALCO_HOST_FLOAT_FAMILY(div)
+CALCO_HOST_FLOAT_FAMILY(min)
+CALCO_HOST_FLOAT_FAMILY(max)
+CALCO_HOST_FLOAT_FAMILY(sqrt)
+CALCO_HOST_FLOAT(rcpps)
+CALCO_HOST_FLOAT(rcpss)
+CALCO_HOST_FLOAT(rsqrtps)
+CALCO_HOST_FLOAT(rsqrtss)
+CALCO_HOST_FLOAT(addsubps)
+CALCO_HOST_FLOAT(addsubpd)
+CALCO_HOST_FLOAT(haddps)
+CALCO_HOST_FLOAT(haddpd)
+CALCO_HOST_FLOAT(hsubps)
+CALCO_HOST_FLOAT(hsubpd)
+CALCO_HOST_FLOAT(cvtdq2ps)
+CALCO_HOST_FLOAT(cvtps2dq)
+CALCO_HOST_FLOAT(cvttps2dq)
+CALCO_HOST_FLOAT(cvtdq2pd)
+CALCO_HOST_FLOAT(cvtpd2dq)
+CALCO_HOST_FLOAT(cvttpd2dq)
+CALCO_HOST_FLOAT(cvtps2pd)
+CALCO_HOST_FLOAT(cvtpd2ps)
+CALCO_HOST_FLOAT(cvtss2sd)
+CALCO_HOST_FLOAT(cvtsd2ss)
+#undef CALCO_HOST_FLOAT_FAMILY
+#undef CALCO_HOST_FLOAT
+
+// "name xmm, xmm, imm8"
+#define CALCO_HOST_FLOAT_IMMEDIATE(name)                                                  \
+  template <int kImmediate>                                                               \
+  Xmm name(Xmm destination, Xmm source) {                                                 \
+    asm volatile(#name " %2, %1, %0" : "+x"(destination) : "x"(source), "i"(kImmediate)); \
+    return destination;                                                                   \
+  }
+CALCO_HOST_FLOAT_IMMEDIATE(cmpps)
+CALCO_HOST_FLOAT_IMMEDIATE(cmppd)
+CALCO_HOST_FLOAT_IMMEDIATE(cmpss)
+CALCO_HOST_FLOAT_IMMEDIATE(cmpsd)
+CALCO_HOST_FLOAT_IMMEDIATE(roundps)
+CALCO_HOST_FLOAT_IMMEDIATE(roundpd)
+CALCO_HOST_FLOAT_IMMEDIATE(roundss)
+CALCO_HOST_FLOAT_IMMEDIATE(roundsd)
+CALCO_HOST_FLOAT_IMMEDIATE(dpps)
+CALCO_HOST_FLOAT_IMMEDIATE(dppd)
+#undef CALCO_HOST_FLOAT_IMMEDIATE
+
+// "name r, xmm"
+#define CALCO_HOST_FLOAT_TO_INTEGER(name, Integer, operands)          \
+  [[gnu::always_inline]] inline void name(Xmm source, Integer& out) { \
+    asm volatile(operands : "=r"(out) : "x"(source));                 \
+  }
+CALCO_HOST_FLOAT_TO_INTEGER(cvtss2si, uint32_t, "cvtss2si %1, %k0")
+CALCO_HOST_FLOAT_TO_INTEGER(cvtss2si, uint64_t, "cvtss2si %1, %q0")
+CALCO_HOST_FLOAT_TO_INTEGER(cvtsd2si, uint32_t, "cvtsd2si %1, %k0")
+CALCO_HOST_FLOAT_TO_INTEGER(cvtsd2si, uint64_t, "cvtsd2si %1, %q0")
+CALCO_HOST_FLOAT_TO_INTEGER(cvttss2si, uint32_t, "cvttss2si %1, %k0")
+CALCO_HOST_FLOAT_TO_INTEGER(cvttss2si, uint64_t, "cvttss2si %1, %q0")
+CALCO_HOST_FLOAT_TO_INTEGER(cvttsd2si, uint32_t, "cvttsd2si %1, %k0")
+CALCO_HOST_FLOAT_TO_INTEGER(cvttsd2si, uint64_t, "cvttsd2si %1, %q0")
+#undef CALCO_HOST_FLOAT_TO_INTEGER
+
+// "name xmm, r"
+#define CALCO_HOST_INTEGER_TO_FLOAT(name, Integer, operands)                \
+  [[gnu::always_inline]] inline Xmm name(Xmm destination, Integer source) { \
+    asm volatile(operands : "+x"(destination) : "r"(source));               \
+    return destination;                                                     \
+  }
+CALCO_HOST_INTEGER_TO_FLOAT(cvtsi2ss, uint32_t, "cvtsi2ssl %k1, %0")
+CALCO_HOST_INTEGER_TO_FLOAT(cvtsi2ss, uint64_t, "cvtsi2ssq %q1, %0")
+CALCO_HOST_INTEGER_TO_FLOAT(cvtsi2sd, uint32_t, "cvtsi2sdl %k1, %0")
+CALCO_HOST_INTEGER_TO_FLOAT(cvtsi2sd, uint64_t, "cvtsi2sdq %q1, %0")
+#undef CALCO_HOST_INTEGER_TO_FLOAT
+
+// The ZF, PF and CF that an ordered or unordered comparison gives.
+struct Comparison {
+  bool zero, parity, carry;
+};
+#define CALCO_HOST_COMPARE(name)                                                       \
+  [[gnu::always_inline]] inline Comparison name(Xmm first, Xmm second) {               \
+    Comparison result;                                                                 \
+    asm volatile(#name " %4, %3"                                                       \
+                 : "=@ccz"(result.zero), "=@ccp"(result.parity), "=@ccc"(result.carry) \
+                 : "x"(first), "x"(second)                                             \
+                 : "cc");                                                              \
+    return result;                                                                     \
+  }
+CALCO_HOST_COMPARE(comiss)
+CALCO_HOST_COMPARE(comisd)
+CALCO_HOST_COMPARE(ucomiss)
+CALCO_HOST_COMPARE(ucomisd)
+#undef CALCO_HOST_COMPARE
+
+}  // namespace host
+}  // namespace calco::cpu::vector
