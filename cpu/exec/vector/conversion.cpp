@@ -1,0 +1,176 @@
+// Conversions between integers, singles and doubles (SDM vol. 1, 10.4.4, 11.4.1).
+#include "cpu/exec/vector/families.h"
+#include "cpu/exec/vector/float_forms.h"
+
+namespace calco::cpu::vector {
+namespace {
+
+using decode::Instruction;
+using decode::Mnemonic;
+
+// --- General registers
+// -------------------------------------------------------------------------------------------------
+
+// xmm = F(xmm, r/m)
+template <typename Integer, auto F>
+void from_general(Cpu& cpu, const Op& op, TlbEntry* tlb) {
+  const auto source = source_general<Integer>(cpu, op, tlb);
+  const Xmm destination = xmm(cpu, op.reg);
+  set_xmm(cpu, op.reg, with_guest_mxcsr<Tiny::None>(cpu, [=] { return F(destination, source); }));
+}
+// r = F(xmm/memory)
+template <typename Integer, auto F, unsigned kBytes, Source kSource>
+void to_general(Cpu& cpu, const Op& op, TlbEntry* tlb) {
+  const Xmm source = source_xmm<kSource, kBytes>(cpu, op, tlb);
+  cpu.registers[op.reg] = with_guest_mxcsr<Tiny::None>(cpu, [=] {
+    Integer result;
+    F(source, result);
+    return result;
+  });
+}
+template <typename Integer, auto F, unsigned kBytes>
+Selection select_to_general(const Op& op) {
+  return op.is_memory ? select_sse<to_general<Integer, F, kBytes, Source::Memory>>()
+                      : select_sse<to_general<Integer, F, kBytes, Source::Register>>();
+}
+
+// The host functions have a form for each width of integer.
+#define CALCO_FROM_GENERAL(name)                                                             \
+  Selection select_##name(const Instruction& instruction) {                                  \
+    constexpr Xmm (*kDword)(Xmm, uint32_t) = host::name;                                     \
+    constexpr Xmm (*kQword)(Xmm, uint64_t) = host::name;                                     \
+    return instruction.operands[1].size == 8 ? select_sse<from_general<uint64_t, kQword>>()  \
+                                             : select_sse<from_general<uint32_t, kDword>>(); \
+  }
+CALCO_FROM_GENERAL(cvtsi2ss)
+CALCO_FROM_GENERAL(cvtsi2sd)
+#undef CALCO_FROM_GENERAL
+
+#define CALCO_TO_GENERAL(name, bytes)                                                          \
+  Selection select_##name(const Instruction& instruction, const Op& op) {                      \
+    constexpr void (*kDword)(Xmm, uint32_t&) = host::name;                                     \
+    constexpr void (*kQword)(Xmm, uint64_t&) = host::name;                                     \
+    return instruction.operands[0].size == 8 ? select_to_general<uint64_t, kQword, bytes>(op)  \
+                                             : select_to_general<uint32_t, kDword, bytes>(op); \
+  }
+CALCO_TO_GENERAL(cvtss2si, 4)
+CALCO_TO_GENERAL(cvttss2si, 4)
+CALCO_TO_GENERAL(cvtsd2si, 8)
+CALCO_TO_GENERAL(cvttsd2si, 8)
+#undef CALCO_TO_GENERAL
+
+Selection select_general(const Instruction& instruction, const Op& op) {
+  switch (instruction.mnemonic) {
+    case Mnemonic::Cvtsi2ss:
+      return select_cvtsi2ss(instruction);
+    case Mnemonic::Cvtsi2sd:
+      return select_cvtsi2sd(instruction);
+    case Mnemonic::Cvtss2si:
+      return select_cvtss2si(instruction, op);
+    case Mnemonic::Cvttss2si:
+      return select_cvttss2si(instruction, op);
+    case Mnemonic::Cvtsd2si:
+      return select_cvtsd2si(instruction, op);
+    case Mnemonic::Cvttsd2si:
+      return select_cvttsd2si(instruction, op);
+    default:
+      return {};
+  }
+}
+
+// --- Between XMM registers
+// -----------------------------------------------------------------------------------------------
+
+Selection select_xmm(const Instruction& instruction, const Op& op) {
+  switch (instruction.mnemonic) {
+    case Mnemonic::Cvtdq2ps:
+      return select_float<host::cvtdq2ps, 16, Tiny::None>(op);
+    case Mnemonic::Cvtps2dq:
+      return select_float<host::cvtps2dq, 16, Tiny::None>(op);
+    case Mnemonic::Cvttps2dq:
+      return select_float<host::cvttps2dq, 16, Tiny::None>(op);
+    case Mnemonic::Cvtdq2pd:
+      return select_float<host::cvtdq2pd, 8, Tiny::None>(op);
+    case Mnemonic::Cvtpd2dq:
+      return select_float<host::cvtpd2dq, 16, Tiny::None>(op);
+    case Mnemonic::Cvttpd2dq:
+      return select_float<host::cvttpd2dq, 16, Tiny::None>(op);
+    case Mnemonic::Cvtps2pd:
+      return select_float<host::cvtps2pd, 8, Tiny::None>(op);
+    case Mnemonic::Cvtpd2ps:
+      return select_float<host::cvtpd2ps, 16, Tiny::Singles>(op);
+    case Mnemonic::Cvtss2sd:
+      return select_float<host::cvtss2sd, 4, Tiny::None>(op);
+    case Mnemonic::Cvtsd2ss:
+      return select_float<host::cvtsd2ss, 8, Tiny::LowSingle>(op);
+    default:
+      return {};
+  }
+}
+
+// --- MMX registers
+// ---------------------------------------------------------------------------------------------------------
+
+// Two dwords to the low two singles; the rest of the destination stays.
+Xmm cvtpi2ps(Xmm destination, Xmm source) {
+  return _mm_blend_epi16(destination, host::cvtdq2ps(destination, source), 0x0F);
+}
+Xmm cvtpi2pd(Xmm destination, Xmm source) { return host::cvtdq2pd(destination, source); }
+
+// Of four singles the upper two must be harmless.
+Xmm cvtps2pi(Xmm source) { return host::cvtps2dq(source, _mm_move_epi64(source)); }
+Xmm cvttps2pi(Xmm source) { return host::cvttps2dq(source, _mm_move_epi64(source)); }
+Xmm cvtpd2pi(Xmm source) { return host::cvtpd2dq(source, source); }
+Xmm cvttpd2pi(Xmm source) { return host::cvttpd2dq(source, source); }
+
+template <auto F, Source kSource>
+void from_mmx(Cpu& cpu, const Op& op, TlbEntry* tlb) {
+  const Xmm source = source_mmx<kSource>(cpu, op, tlb);
+  const Xmm destination = xmm(cpu, op.reg);
+  set_xmm(cpu, op.reg, with_guest_mxcsr<Tiny::None>(cpu, [=] { return F(destination, source); }));
+}
+template <auto F, unsigned kBytes, Source kSource>
+void to_mmx(Cpu& cpu, const Op& op, TlbEntry* tlb) {
+  const Xmm source = source_xmm<kSource, kBytes>(cpu, op, tlb);
+  set_mmx(cpu, op.reg, low_qword(with_guest_mxcsr<Tiny::None>(cpu, [=] { return F(source); })));
+}
+
+template <auto F, unsigned kBytes>
+Selection select_to_mmx(const Op& op) {
+  return op.is_memory ? select_mmx_sse<to_mmx<F, kBytes, Source::Memory>>()
+                      : select_mmx_sse<to_mmx<F, kBytes, Source::Register>>();
+}
+
+Selection select_mmx_conversion(const Instruction& instruction, const Op& op) {
+  switch (instruction.mnemonic) {
+    case Mnemonic::Cvtpi2ps:
+      return op.is_memory ? select_mmx_sse<from_mmx<cvtpi2ps, Source::Memory>>()
+                          : select_mmx_sse<from_mmx<cvtpi2ps, Source::Register>>();
+    case Mnemonic::Cvtpi2pd:
+      // With a memory operand MMX state is not entered.
+      return op.is_memory ? select_sse<from_mmx<cvtpi2pd, Source::Memory>>()
+                          : select_mmx_sse<from_mmx<cvtpi2pd, Source::Register>>();
+    case Mnemonic::Cvtps2pi:
+      return select_to_mmx<cvtps2pi, 8>(op);
+    case Mnemonic::Cvttps2pi:
+      return select_to_mmx<cvttps2pi, 8>(op);
+    case Mnemonic::Cvtpd2pi:
+      return select_to_mmx<cvtpd2pi, 16>(op);
+    case Mnemonic::Cvttpd2pi:
+      return select_to_mmx<cvttpd2pi, 16>(op);
+    default:
+      return {};
+  }
+}
+
+}  // namespace
+
+Selection select_conversion(const Instruction& instruction, Op& op) {
+  for (const auto select : {select_general, select_xmm, select_mmx_conversion}) {
+    const Selection selection = select(instruction, op);
+    if (selection.handler != nullptr) return selection;
+  }
+  return {};
+}
+
+}  // namespace calco::cpu::vector
