@@ -1,0 +1,114 @@
+// PCMPESTRI, PCMPESTRM, PCMPISTRI, PCMPISTRM (SDM vol. 2, 4.1).
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "cpu/exec/vector/families.h"
+#include "cpu/exec/vector/forms.h"
+
+namespace calco::cpu::vector {
+namespace {
+
+using decode::Instruction;
+using decode::Mnemonic;
+
+// Everything that the four instructions can produce; an index or a mask, as the instruction says.
+struct Result {
+  Xmm mask;
+  uint32_t index;
+  bool carry, zero, sign, overflow;
+};
+
+// The lengths are those of RAX and RDX; implicit forms ignore them.
+struct Strings {
+  Xmm first, second;
+  int32_t first_length, second_length;
+};
+using Compare = void (*)(const Strings& strings, Result& result);
+
+#define CALCO_STRING_FLAGS(result) \
+  "=@ccc"((result).carry), "=@ccz"((result).zero), "=@ccs"((result).sign), "=@cco"((result).overflow)
+
+template <int kControl>
+struct ExplicitIndex {
+  static void compare(const Strings& s, Result& result) {
+    asm("pcmpestri %9, %6, %5"
+        : "=c"(result.index), CALCO_STRING_FLAGS(result)
+        : "x"(s.first), "x"(s.second), "a"(s.first_length), "d"(s.second_length), "i"(kControl));
+  }
+};
+template <int kControl>
+struct ExplicitMask {
+  static void compare(const Strings& s, Result& result) {
+    asm("pcmpestrm %9, %6, %5"
+        : "=Yz"(result.mask), CALCO_STRING_FLAGS(result)
+        : "x"(s.first), "x"(s.second), "a"(s.first_length), "d"(s.second_length), "i"(kControl));
+  }
+};
+template <int kControl>
+struct ImplicitIndex {
+  static void compare(const Strings& s, Result& result) {
+    asm("pcmpistri %7, %6, %5"
+        : "=c"(result.index), CALCO_STRING_FLAGS(result)
+        : "x"(s.first), "x"(s.second), "i"(kControl));
+  }
+};
+template <int kControl>
+struct ImplicitMask {
+  static void compare(const Strings& s, Result& result) {
+    asm("pcmpistrm %7, %6, %5"
+        : "=Yz"(result.mask), CALCO_STRING_FLAGS(result)
+        : "x"(s.first), "x"(s.second), "i"(kControl));
+  }
+};
+#undef CALCO_STRING_FLAGS
+
+// One host instruction for each control byte; bit 7 is reserved and ignored.
+constexpr int kControls = 128;
+template <template <int> typename Instructions, int... kControl>
+constexpr std::array<Compare, kControls> make_table(std::integer_sequence<int, kControl...>) {
+  return {Instructions<kControl>::compare...};
+}
+template <template <int> typename Instructions>
+constexpr auto kTable = make_table<Instructions>(std::make_integer_sequence<int, kControls>{});
+
+// Lengths count to 8 or 16 and saturate, so 32 bits can hold what 64 say.
+int32_t length(const Cpu& cpu, Register number, bool wide) {
+  const auto value = static_cast<int64_t>(cpu.registers[number]);
+  return static_cast<int32_t>(std::clamp<int64_t>(wide ? value : static_cast<int32_t>(value), -16, 16));
+}
+
+template <template <int> typename Instructions, bool kMask>
+void compare_strings(Cpu& cpu, const Op& op, TlbEntry* tlb) {
+  const bool wide = op.operand_size == 8;
+  const Xmm second = op.is_memory ? load_xmm<Source::Memory, Alignment::Any>(cpu, op, tlb) : xmm(cpu, op.rm);
+  Result result;
+  kTable<Instructions>[op.immediate % kControls](
+      {xmm(cpu, op.reg), second, length(cpu, kRax, wide), length(cpu, kRdx, wide)}, result);
+  if constexpr (kMask) {
+    set_xmm(cpu, 0, result.mask);
+  } else {
+    cpu.registers[kRcx] = result.index;
+  }
+  set_arithmetic_flags(cpu.flags, (result.carry ? rflags::kCf : 0) | (result.zero ? rflags::kZf : 0) |
+                                      (result.sign ? rflags::kSf : 0) | (result.overflow ? rflags::kOf : 0));
+}
+
+}  // namespace
+
+Selection select_string_compare(const Instruction& instruction, Op&) {
+  switch (instruction.mnemonic) {
+    case Mnemonic::Pcmpestri:
+      return select_sse<compare_strings<ExplicitIndex, false>>();
+    case Mnemonic::Pcmpestrm:
+      return select_sse<compare_strings<ExplicitMask, true>>();
+    case Mnemonic::Pcmpistri:
+      return select_sse<compare_strings<ImplicitIndex, false>>();
+    case Mnemonic::Pcmpistrm:
+      return select_sse<compare_strings<ImplicitMask, true>>();
+    default:
+      return {};
+  }
+}
+
+}  // namespace calco::cpu::vector
