@@ -9,9 +9,11 @@
 namespace calco::devices {
 
 enum class CharacterEvent : uint8_t {
-  Opened,  // somebody is at the other end
-  Closed,  // nobody is there any more
-  Break,   // the line was held in the spacing state (mux: Ctrl-A b)
+  Opened,       // somebody is at the other end
+  Closed,       // nobody is there any more
+  Break,        // the line was held in the spacing state (mux: Ctrl-A b)
+  FocusGained,  // of several front ends behind a mux this one has the terminal now
+  FocusLost,
 };
 
 // The guest's end of the cable.

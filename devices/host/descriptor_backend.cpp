@@ -27,12 +27,16 @@ void DescriptorBackend::attach(int input, int output) {
 
 void DescriptorBackend::detach() {
   if (output_ >= 0) flush_finally();
+  abandon();
+}
+
+void DescriptorBackend::abandon() {
   stop_reading();
   if (output_watch_ != 0) loop_.remove(output_watch_);
+  output_watch_ = 0;
   input_ = -1;
   output_ = -1;
-  output_watch_ = 0;
-  blocked_ = false;
+  output_drained();
 }
 
 // --- Input -----------------------------------------------------------------------------------------------------------
@@ -88,13 +92,13 @@ ssize_t DescriptorBackend::write_some() {
 }
 
 void DescriptorBackend::flush() {
+  if (output_ < 0) return;
   while (sent_ < pending_.size()) {
     const ssize_t count = write_some();
     if (count == 0) return wait_until_writable();
     if (count < 0) {
-      discard_output();
-      connection_lost();
-      return;
+      output_drained();
+      return connection_lost();
     }
   }
   output_drained();
@@ -116,8 +120,6 @@ void DescriptorBackend::output_drained() {
   if (front_end_ != nullptr) front_end_->writable();
 }
 
-void DescriptorBackend::discard_output() { output_drained(); }
-
 void DescriptorBackend::flush_finally() {
   using std::chrono::steady_clock;
   const auto end = steady_clock::now() + std::chrono::milliseconds(kFinalFlushMilliseconds);
@@ -127,8 +129,6 @@ void DescriptorBackend::flush_finally() {
     if (left <= 0 || ::poll(&descriptor, 1, static_cast<int>(left)) <= 0) break;
     if (write_some() < 0) break;
   }
-  pending_.clear();
-  sent_ = 0;
 }
 
 }  // namespace calco::devices

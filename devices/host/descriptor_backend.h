@@ -33,10 +33,10 @@ class DescriptorBackend : public CharacterBackend {
   void attach(int input, int output);
   // Sends what still waits, within the bound above, and lets go of the descriptors.
   void detach();
+  // Lets go of the descriptors without sending what waits; output is accepted and lost from now on.
+  void abandon();
   // The input ended, or reading or writing failed for good. The default stops reading and lets output go on.
   virtual void connection_lost();
-  void stop_reading();
-  void discard_output();
 
   EventLoop& loop_;
 
@@ -44,6 +44,7 @@ class DescriptorBackend : public CharacterBackend {
   static constexpr size_t kReadSize = 4096;
 
   void on_readable();
+  void stop_reading();
   void flush();
   void wait_until_writable();
   void output_drained();

@@ -28,8 +28,8 @@ class TerminalMode {
   void start_guardian();
 
   int descriptor_;
-  bool terminal_;
   termios saved_{};
+  bool terminal_;  // `descriptor_` is one; its mode was saved
   termios raw_{};
   pid_t guardian_ = -1;
   FileDescriptor guardian_pipe_;  // its end of file tells the guardian that we are gone
