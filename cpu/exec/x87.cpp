@@ -1,0 +1,83 @@
+// The x87 unit's selector and what its instruction groups share.
+#include "cpu/exec/x87_state.h"
+
+namespace calco::cpu {
+namespace {
+
+void update_summary(Cpu& cpu) {
+  X87State& x87 = cpu.x87;
+  constexpr uint16_t kSummary = x87_status::kErrorSummary | x87_status::kBusy;
+  if (x87_unmasked(x87, x87.status) != 0) {
+    x87.status |= kSummary;
+    return;
+  }
+  x87.status &= static_cast<uint16_t>(~kSummary);
+}
+
+}  // namespace
+
+void x87_set_control(Cpu& cpu, uint16_t control) {
+  cpu.x87.control = (control & kX87ControlWritable) | kX87ControlFixed;
+  update_summary(cpu);
+}
+
+void x87_set_status_word(Cpu& cpu, uint16_t status) {
+  cpu.x87.status = static_cast<uint16_t>(status & ~x87_status::kTop);
+  cpu.x87.top = status >> x87_status::kTopShift & 7;
+  update_summary(cpu);
+}
+
+void x87_initialize(Cpu& cpu) {
+  X87State& x87 = cpu.x87;
+  x87.empty = 0xFF;
+  x87.opcode = x87.code_selector = x87.data_selector = 0;
+  x87.instruction_pointer = x87.data_pointer = 0;
+  x87_set_control(cpu, kX87ControlInitial);
+  x87_set_status_word(cpu, 0);
+}
+
+void x87_clear_exceptions(Cpu& cpu) {
+  cpu.x87.status &= x87_status::kConditions;
+  update_summary(cpu);
+}
+
+X87Register x87_load_extended(Cpu& cpu, const Op& op) {
+  const bool stack = op.segment == kSs;
+  const uint64_t linear = operand_linear(cpu, op, 10, false);
+  X87Register value;
+  value.significand = load_linear<uint64_t>(cpu, cpu.tlb, linear, stack);
+  value.sign_exponent = load_linear<uint16_t>(cpu, cpu.tlb, linear + 8, stack);
+  return value;
+}
+
+void x87_store_extended(Cpu& cpu, const Op& op, const X87Register& value) {
+  const bool stack = op.segment == kSs;
+  const uint64_t linear = operand_linear(cpu, op, 10, true);
+  if ((linear & 0xFFF) > 0xFF6) cpu.mmu().probe_write(linear, 10, cpu.mmu().current_protection(), stack);
+  store_linear<uint64_t>(cpu, cpu.tlb, linear, value.significand, stack);
+  store_linear<uint16_t>(cpu, cpu.tlb, linear + 8, value.sign_exponent, stack);
+}
+
+bool x87_may_go_on(Cpu& cpu, const Op& op) {
+  check_x87_available(cpu);
+  return (cpu.x87.status & x87_status::kErrorSummary) == 0 || x87_error_may_go_on(cpu, op);
+}
+
+bool x87_error_may_go_on(Cpu& cpu, const Op&) {
+  cpu.raise(kX87Error);
+}
+
+Selection select_x87(const decode::Instruction& instruction, Op& op) {
+  // ST(i) is ModRM.rm; the immediate is free for what FOP will say: ModRM and the low bits of the escape opcode.
+  // The environment's format goes by the operand size attribute.
+  op.rm = instruction.modrm & 7;
+  op.immediate = static_cast<uint64_t>(instruction.opcode & 7) << 8 | instruction.modrm;
+  op.operand_size = instruction.operand_size;
+  for (const auto select : {select_x87_arithmetic, select_x87_transfer, select_x87_compare, select_x87_function,
+                            select_x87_control_word, select_x87_environment}) {
+    if (const Selection selection = select(instruction); selection.handler != nullptr) return selection;
+  }
+  return {};
+}
+
+}  // namespace calco::cpu
