@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
 
 #include "cpu/decode/instruction.h"
 #include "cpu/flags.h"
@@ -21,6 +22,7 @@ namespace calco::cpu {
 class BlockCache;
 class CpuModel;
 class ProcessorGroup;
+struct JumpCacheEntry;
 struct Op;
 
 // What the machine gives a processor. Everything outlives it.
@@ -112,6 +114,15 @@ class Cpu : public CpuState, public ProcessorPins {
   // Operand size of stack accesses' pointer: 2, 4 or 8 bytes.
   unsigned stack_address_size() const { return code_64() ? 8 : (segments[kSs].big() ? 4 : 2); }
   uint64_t tsc() { return environment_.tsc() + tsc_offset; }
+  // Linear addresses outside of 64-bit mode wrap at 4 GiB.
+  uint64_t wrap_linear(uint64_t linear) const { return code_64() ? linear : static_cast<uint32_t>(linear); }
+
+  // Data breakpoints (DR7): pages that hold one stay on the slow path, which reports each access here.
+  bool has_data_breakpoint(uint64_t linear_page) const { return data_breakpoints_ && data_breakpoint_in(linear_page); }
+  void note_data_access(uint64_t linear, unsigned size, bool write) {
+    if (data_breakpoints_) [[unlikely]]
+      report_data_access(linear, size, write);
+  }
 
   // To be called after a change of what blocks depend on or the TLB was filled under: CPL, CR0, CR4, EFER, CS, SS
   // and the other segments' flatness, EFLAGS.AC/VM/TF/IF, SMM, debug registers. Cheap. Every function that changes one
@@ -128,9 +139,32 @@ class Cpu : public CpuState, public ProcessorPins {
   uint64_t instructions_retired = 0;
   uint64_t blocks_entered = 0;
 
+  // Key of blocks for the current mode (block_cache.h), the jump cache and the tag of its valid entries.
+  uint32_t mode_key() const { return mode_key_; }
+  JumpCacheEntry* jump_cache = nullptr;
+  uint64_t jump_tag = 0;
+
  private:
-  friend class Dispatcher;
-  friend class BlockCache;
+  struct LegacyContext {
+    uint64_t generation = 0, view = 0, base = 0;
+    uint32_t limit = 0;
+    bool operator==(const LegacyContext&) const = default;
+  };
+  struct Fault {
+    Vector vector;
+    bool has_error_code;
+    uint32_t error_code;
+  };
+
+  [[noreturn]] void raise_fault(Vector vector, bool has_error_code, uint32_t error_code);
+  RunExit dispatch(uint64_t step_limit);
+  void step();
+  bool handle_requests(RunExit& exit);
+  void take_interrupt();
+  void begin_at_start_up_vector();
+  void select_mode();
+  bool data_breakpoint_in(uint64_t linear_page) const;
+  void report_data_access(uint64_t linear, unsigned size, bool write);
 
   Environment environment_;
   Mmu mmu_;
@@ -139,15 +173,16 @@ class Cpu : public CpuState, public ProcessorPins {
   std::atomic<bool> interrupt_pending_{false};
   std::atomic<uint8_t> start_up_vector_{0};
   std::jmp_buf fault_return_;
-  struct {
-    Vector vector;
-    bool has_error_code;
-    uint32_t error_code;
-  } fault_{};
+  Fault fault_{};
   uint32_t mode_key_ = 0;
-
-  RunExit dispatch(uint64_t instruction_limit);
-  bool handle_requests(RunExit& exit);
+  LegacyContext legacy_context_;
+  uint64_t legacy_epoch_ = 0;
+  uint64_t steps_left_ = 0;
+  uint64_t flags_before_step_ = 0;
+  bool single_step_ = false;          // debugging needs blocks of one instruction
+  bool single_instructions_ = false;  // run_instructions() does
+  bool data_breakpoints_ = false;
+  bool smm_view_ = false;  // the view of memory that the TLB was filled under
 };
 
 }  // namespace calco::cpu

@@ -19,6 +19,10 @@ enum class FlagKind : uint8_t {
   SubtractBorrow,  // the same with a borrow in of 1
   Increment,       // first: result, second: CF as it was
   Decrement,
+  // first: result, second: the operand shifted by one less than the count. AF is 0; OF is what a shift by one gives.
+  ShiftLeft,
+  ShiftRight,
+  ShiftArithmetic,
 };
 
 constexpr uint32_t flag_kind(FlagKind kind, unsigned size_log2) { return static_cast<uint32_t>(kind) | size_log2 << 8; }

@@ -27,6 +27,7 @@ CALCO_HANDLER_CONVENTION void ending(Cpu* cpu, const Op* op, TlbEntry*) {
   cpu->current_op = op;
   F(*cpu, *op);
   cpu->registers[kRip] += op->offset + op->length;
+  cpu->instructions_retired += op->instructions;
   cpu->current_op = nullptr;
 }
 
@@ -36,6 +37,7 @@ template <Function F>
 CALCO_HANDLER_CONVENTION void transfer(Cpu* cpu, const Op* op, TlbEntry*) {
   cpu->current_op = op;
   F(*cpu, *op);
+  cpu->instructions_retired += op->instructions;
   cpu->current_op = nullptr;
 }
 

@@ -119,7 +119,7 @@ uint64_t immediate(const Instruction& instruction) {
 Selection lower(const Instruction& instruction, uint16_t offset, Op& op) {
   op = {.handler = nullptr};
   op.offset = offset;
-  op.length = instruction.length;
+  op.length = instruction.length & 15;
   op.address_size = instruction.address_size & 15;
   op.operand_size = operand_size(instruction) & 15;
   op.lock = instruction.lock;

@@ -26,7 +26,8 @@ struct Op {
   uint8_t base = kZero;
   uint8_t index = kZero;
   uint8_t scale = 0;
-  uint8_t segment = kNoSegment;
+  uint8_t segment : 4 = kNoSegment;
+  uint8_t length : 4 = 0;        // of the instruction in bytes
   uint8_t address_size : 4 = 8;  // bytes: 2, 4, 8
   uint8_t operand_size : 4 = 4;  // bytes: 2, 4, 8 (1 for byte instructions)
   uint8_t is_memory : 1 = 0;     // the ModRM.rm operand is in memory
@@ -35,10 +36,10 @@ struct Op {
   uint8_t repeat_not : 1 = 0;
   uint8_t condition : 4 = 0;
   int32_t displacement = 0;
-  uint16_t offset = 0;  // of the instruction from the start of its block
-  uint8_t length = 0;
-  uint8_t extra = 0;       // second immediate (ENTER's level, selector bits), VEX.vvvv, or whatever the group likes
-  uint64_t immediate = 0;  // also 64-bit displacement of MOV moffs
+  uint16_t offset = 0;       // of the instruction from the start of its block
+  uint8_t instructions = 0;  // of the block, up to and with this one
+  uint8_t extra = 0;         // second immediate (ENTER's level, selector bits), VEX.vvvv, or whatever the group likes
+  uint64_t immediate = 0;    // also 64-bit displacement of MOV moffs
 };
 static_assert(sizeof(Op) == 32);
 

@@ -41,12 +41,13 @@ struct Translation {
   uint64_t physical = 0;  // guest physical address, A20 applied
   bool fault = false;
   uint32_t error_code = 0;  // of the page fault
-  bool user = false, writable = false, executable = false, global = false, dirty = false;
+  bool user = false, readable = true, writable = false, executable = false, global = false, dirty = false;
   unsigned page_shift = 12;  // 12, 21, 22 or 30
 };
 
-// Which protection applies: three TLBs an address space, so that a change of privilege flushes nothing.
-enum class Protection : uint8_t { Supervisor, SupervisorNoSmap, User, Count };
+// Which protection applies: one TLB each an address space, so that a change of privilege flushes nothing.
+// UserAligned is User while alignment checks are on (CR0.AM and EFLAGS.AC): its entries never serve a fast path.
+enum class Protection : uint8_t { Supervisor, SupervisorNoSmap, User, UserAligned, Count };
 
 class Mmu {
  public:
@@ -64,12 +65,15 @@ class Mmu {
   // #PF and, for non-canonical addresses, #GP(0) or (stack) #SS(0).
   uint64_t load_slow(uint64_t linear, unsigned size, Protection protection, bool stack = false);
   void store_slow(uint64_t linear, unsigned size, uint64_t value, Protection protection, bool stack = false);
-  // Makes sure that `size` bytes at `linear` can be written (raises the fault that a store would), storing nothing.
-  void probe_write(uint64_t linear, unsigned size, Protection protection, bool stack = false);
+  // Raise the fault that an access to these 1 to 4096 bytes would raise, and access nothing.
   void probe_read(uint64_t linear, unsigned size, Protection protection, bool stack = false);
+  void probe_write(uint64_t linear, unsigned size, Protection protection, bool stack = false);
   // Host address of `linear` for `size` bytes within one page if plain memory answers there, else null; raises faults
-  // as the access would. For writes code is invalidated first. For block moves and atomics.
+  // as the access would. Before a write code in these bytes is invalidated. For block moves and atomics.
   uint8_t* host_address(uint64_t linear, unsigned size, Access access, Protection protection);
+  // Where to fetch the instruction bytes at `linear` from: host address, or null where a device would answer. Raises
+  // #PF and #GP(0).
+  const uint8_t* fetch_address(uint64_t linear);
 
   // --- Flushing ----------------------------------------------------------------------------------------------------
   // CR3 was loaded (`keep`: bit 63 of the source with PCIDs on: what is cached for the PCID stays valid).
@@ -80,12 +84,14 @@ class Mmu {
   void invalidate_pcid(uint16_t pcid);                           // INVPCID type 1
   void invalidate_pcid_address(uint16_t pcid, uint64_t linear);  // INVPCID type 0
   void invalidate_all_non_global();                              // INVPCID type 3: all PCIDs
-  // Takes fast write access away from the page of guest memory at memory offset `offset` (it holds code now).
+  // Takes fast write access away from the pages of guest memory that `memory_offset` lies in (they hold code now).
   void protect_page(uint64_t memory_offset);
 
   // TLB for the processor's current state.
   TlbEntry* current_tlb();
   Protection current_protection() const;
+  // Changes whenever a linear address may lead to other code than before in the current address space.
+  uint64_t fetch_generation() const;
   void set_a20(bool enabled);  // gate A20; with the gate closed bit 20 of physical addresses is 0
 
   struct Counters {
@@ -94,16 +100,25 @@ class Mmu {
 
  private:
   struct AddressSpace;
+  struct Slot;
   class Walker;
 
+  Slot find(uint64_t linear, Access access, Protection protection);
+  void fill(const Slot& slot, uint64_t linear, const Translation& translation, Access access);
+  void check_address(uint64_t linear, unsigned size, Protection protection, bool stack);
+  uint64_t load_in_page(uint64_t linear, unsigned size, Protection protection);
+  void store_in_page(uint64_t linear, unsigned size, uint64_t value, Protection protection);
+  AddressSpace& space_of(uint16_t pcid, bool& reused);
+  AddressSpace* known_space(uint16_t pcid);
+  void drop_non_global(AddressSpace& space);
+  void drop_page(AddressSpace& space, uint64_t linear);
+
   Cpu& cpu_;
-  std::vector<std::unique_ptr<AddressSpace>> spaces_;  // most recent users of PCIDs
+  std::vector<std::unique_ptr<AddressSpace>> spaces_;  // those of the most recently used PCIDs
   AddressSpace* current_ = nullptr;
   uint64_t use_counter_ = 0;
+  uint64_t generation_counter_ = 0;
   uint64_t a20_mask_ = ~uint64_t{0};
-
-  TlbEntry* fill(uint64_t linear, Access access, Protection protection);
-  AddressSpace& space_of(uint16_t pcid);
 };
 
 }  // namespace calco::cpu

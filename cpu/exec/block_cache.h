@@ -1,0 +1,131 @@
+// Predecoded blocks of one processor.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "cpu/decode/instruction.h"
+#include "cpu/exec/condition.h"
+#include "cpu/exec/op.h"
+
+namespace calco::cpu {
+
+class Cpu;
+
+// A straight run of instructions that ends at a control transfer, at an instruction that changes modes, at the end of
+// its page, or after kMaximumInstructions.
+struct Block {
+  uint64_t memory_offset;  // of the first byte (guest_memory.h); ~0 where the code is not in plain memory
+  uint32_t mode_key;
+  uint16_t byte_length;
+  uint16_t op_count;  // operations and the link behind them
+  uint64_t reserved;
+  uint64_t second_page;  // memory offset of the page that the last instruction runs into, or ~0
+  Op* ops() { return reinterpret_cast<Op*>(this + 1); }
+  const Op* ops() const { return reinterpret_cast<const Op*>(this + 1); }
+};
+static_assert(sizeof(Block) == 32);
+
+// Behind the last operation of every block stands no operation but this: where a block ends in a direct jump, the
+// operations that follow, once they are known. Only targets in the block's own linear page are linked; so a link
+// depends on no mapping but the one that is being executed.
+struct Link {
+  const Op* taken;
+  const Op* not_taken;
+  uint64_t reserved[2];
+};
+static_assert(sizeof(Link) == sizeof(Op));
+
+constexpr unsigned kMaximumInstructions = 64;
+
+// Bits of Block::mode_key: what decoding depends on besides the bytes.
+constexpr uint32_t kModeCodeSize = 3;  // decode::CodeSize
+constexpr uint32_t kModeSingle = 4;    // blocks of one instruction
+
+// What a linear address was found to lead to, valid while the tag is the processor's current one.
+struct JumpCacheEntry {
+  uint64_t rip = ~uint64_t{0};
+  uint64_t tag = 0;
+  const Op* ops = nullptr;
+  uint64_t reserved = 0;
+};
+constexpr unsigned kJumpCacheBits = 12;
+
+// Threads: the vCPU's own, but for post_invalidation().
+class BlockCache {
+ public:
+  explicit BlockCache(Cpu& cpu);
+  ~BlockCache();
+
+  // The operations at the processor's current RIP; decodes them if need be. Raises the faults of the fetch.
+  const Op* find(uint64_t rip);
+
+  // Bytes of guest memory are about to change. Any thread; the processor drops its blocks at its next boundary.
+  void post_invalidation(uint64_t memory_offset, uint64_t size);
+  // Drops what was posted. A dropped block's operations lead back to the dispatch loop, so the block that executes
+  // stops after its current instruction, and links to dropped blocks need no cleaning.
+  void process_invalidations();
+  // What the dispatch loop does while no block executes: drops what was posted, and everything where memory ran full.
+  void maintain();
+  // Drops everything. Only while no block executes.
+  void clear();
+
+  JumpCacheEntry* jump_cache() { return jump_cache_.get(); }
+  static size_t jump_cache_index(uint64_t rip) {
+    return (rip ^ rip >> kJumpCacheBits) & ((size_t{1} << kJumpCacheBits) - 1);
+  }
+
+  struct Counters {
+    uint64_t blocks_decoded = 0, instructions_decoded = 0, invalidations = 0, clears = 0, lookups = 0;
+  } counters;
+
+ private:
+  struct Fetcher;
+  // Turns the bytes of one block into operations.
+  class Builder {
+   public:
+    Builder(Cpu& cpu, Fetcher& fetcher, bool linkable);
+    void build();
+
+    std::vector<Op> ops;
+    uint16_t byte_length = 0;
+    unsigned instructions = 0;
+
+   private:
+    bool add_instruction();
+    void lower_instruction(const decode::Instruction& instruction);
+    void add_fault(Handler handler);
+    void add_fall_through();
+    bool in_page(uint64_t delta) const;
+
+    Cpu& cpu_;
+    Fetcher& fetcher_;
+    const bool linkable_;
+    bool ended_ = false;
+    FlagSource flag_source_ = FlagSource::Unknown;
+  };
+
+  Block* decode(Fetcher& fetcher, uint64_t rip, bool keep);
+  Block* allocate(size_t ops);
+  void invalidate(uint64_t memory_offset, uint64_t size);
+  void remember(Block* block);
+  void protect(uint64_t memory_offset, uint64_t size);
+  void log_block(const Block& block, uint64_t rip);
+
+  Cpu& cpu_;
+  std::unique_ptr<JumpCacheEntry[]> jump_cache_;
+  std::unordered_map<uint64_t, Block*> blocks_;  // by memory offset and mode
+  std::unordered_map<uint64_t, std::vector<Block*>> pages_;
+  std::vector<std::unique_ptr<uint8_t[]>> chunks_;
+  size_t chunk_used_ = 0;
+  bool clear_wanted_ = false;
+  std::unique_ptr<uint8_t[]> scratch_;  // for one instruction that is not kept
+  std::mutex posted_mutex_;             // leaf
+  std::vector<std::pair<uint64_t, uint64_t>> posted_;
+};
+
+}  // namespace calco::cpu

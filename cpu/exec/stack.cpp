@@ -1,0 +1,232 @@
+// PUSH, POP, PUSHA, POPA, PUSHF, POPF, ENTER, LEAVE.
+#include "cpu/exec/address.h"
+#include "cpu/exec/handlers.h"
+#include "cpu/exec/integer.h"
+
+namespace calco::cpu {
+
+namespace {
+
+using decode::Mnemonic;
+using decode::OperandKind;
+
+// --- The 64-bit forms that compilers use -----------------------------------------------------------------------------
+
+CALCO_HANDLER_CONVENTION void push_register_64(Cpu* cpu, const Op* op, TlbEntry* tlb) {
+  cpu->current_op = op;
+  const uint64_t rsp = cpu->registers[kRsp] - 8;
+  store_linear<uint64_t>(*cpu, tlb, rsp, cpu->registers[op->rm], true);
+  cpu->registers[kRsp] = rsp;
+  CALCO_NEXT_OPERATION;
+}
+CALCO_HANDLER_CONVENTION void pop_register_64(Cpu* cpu, const Op* op, TlbEntry* tlb) {
+  cpu->current_op = op;
+  const uint64_t rsp = cpu->registers[kRsp];
+  const uint64_t value = load_linear<uint64_t>(*cpu, tlb, rsp, true);
+  cpu->registers[kRsp] = rsp + 8;
+  cpu->registers[op->rm] = value;  // last: POP RSP
+  CALCO_NEXT_OPERATION;
+}
+CALCO_HANDLER_CONVENTION void push_immediate_64(Cpu* cpu, const Op* op, TlbEntry* tlb) {
+  cpu->current_op = op;
+  const uint64_t rsp = cpu->registers[kRsp] - 8;
+  store_linear<uint64_t>(*cpu, tlb, rsp, op->immediate, true);
+  cpu->registers[kRsp] = rsp;
+  CALCO_NEXT_OPERATION;
+}
+CALCO_HANDLER_CONVENTION void leave_64(Cpu* cpu, const Op* op, TlbEntry* tlb) {
+  cpu->current_op = op;
+  const uint64_t rbp = cpu->registers[kRbp];
+  const uint64_t value = load_linear<uint64_t>(*cpu, tlb, rbp, true);
+  cpu->registers[kRsp] = rbp + 8;
+  cpu->registers[kRbp] = value;
+  CALCO_NEXT_OPERATION;
+}
+
+// --- All the others --------------------------------------------------------------------------------------------------
+
+uint64_t read_sized(Cpu& cpu, const Op& op) {
+  switch (op.operand_size) {
+    case 2:
+      return read_rm<uint16_t>(cpu, op);
+    case 4:
+      return read_rm<uint32_t>(cpu, op);
+    default:
+      return read_rm<uint64_t>(cpu, op);
+  }
+}
+void write_sized_register(Cpu& cpu, uint8_t number, uint64_t value, unsigned size) {
+  if (size == 2) {
+    write_register<uint16_t>(cpu, number, static_cast<uint16_t>(value));
+  } else if (size == 4) {
+    write_register<uint32_t>(cpu, number, static_cast<uint32_t>(value));
+  } else {
+    cpu.registers[number] = value;
+  }
+}
+
+void push_any(Cpu& cpu, const Op& op) { push(cpu, read_sized(cpu, op), op.operand_size); }
+void push_immediate(Cpu& cpu, const Op& op) { push(cpu, op.immediate, op.operand_size); }
+
+void pop_register(Cpu& cpu, const Op& op) {
+  const uint64_t value = pop(cpu, op.operand_size);
+  write_sized_register(cpu, op.rm, value, op.operand_size);
+}
+// The address of POP's memory operand counts with RSP already moved (SDM vol. 2, POP); a fault moves it back.
+void pop_memory(Cpu& cpu, const Op& op) {
+  const uint64_t rsp = cpu.registers[kRsp];
+  const uint64_t value = pop(cpu, op.operand_size);
+  const uint64_t moved = cpu.registers[kRsp];
+  const uint64_t offset = effective_address(cpu, op);
+  cpu.registers[kRsp] = rsp;
+  const uint64_t linear = segment_linear(cpu, op.segment, offset, op.operand_size, true);
+  if (op.operand_size == 2) {
+    store_linear<uint16_t>(cpu, linear, static_cast<uint16_t>(value));
+  } else if (op.operand_size == 4) {
+    store_linear<uint32_t>(cpu, linear, static_cast<uint32_t>(value));
+  } else {
+    store_linear<uint64_t>(cpu, linear, value);
+  }
+  cpu.registers[kRsp] = moved;
+}
+
+void check_stack_span(Cpu& cpu, uint64_t bytes, bool write) {
+  // All of a multiple push or pop must be possible before the first byte moves.
+  const unsigned width = cpu.stack_address_size();
+  const uint64_t mask = width == 2 ? 0xFFFF : width == 4 ? 0xFFFFFFFF : ~uint64_t{0};
+  const uint64_t offset = (cpu.registers[kRsp] - (write ? bytes : 0)) & mask;
+  const uint64_t linear = segment_linear(cpu, kSs, offset, static_cast<unsigned>(bytes), write);
+  const Protection protection = cpu.mmu().current_protection();
+  if (write) {
+    cpu.mmu().probe_write(linear, static_cast<unsigned>(bytes), protection, true);
+  } else {
+    cpu.mmu().probe_read(linear, static_cast<unsigned>(bytes), protection, true);
+  }
+}
+
+void push_all(Cpu& cpu, const Op& op) {
+  check_stack_span(cpu, op.operand_size * 8u, true);
+  const uint64_t rsp = cpu.registers[kRsp];
+  for (unsigned number = kRax; number <= kRdi; ++number) {
+    push(cpu, number == kRsp ? rsp : cpu.registers[number], op.operand_size);
+  }
+}
+void pop_all(Cpu& cpu, const Op& op) {
+  check_stack_span(cpu, op.operand_size * 8u, false);
+  for (int number = kRdi; number >= kRax; --number) {
+    const uint64_t value = pop(cpu, op.operand_size);
+    if (number != kRsp) write_sized_register(cpu, static_cast<uint8_t>(number), value, op.operand_size);
+  }
+}
+
+// --- PUSHF, POPF (SDM vol. 2; virtual-8086 rules vol. 3, 21.2.7)
+// ---------------------------------------------------------
+
+void push_flags(Cpu& cpu, const Op& op) {
+  if (cpu.virtual_8086() && cpu.iopl() != 3) cpu.raise(kGeneralProtection, 0);
+  push(cpu, rflags_value(cpu) & ~(rflags::kVm | rflags::kRf), op.operand_size);
+}
+void pop_flags(Cpu& cpu, const Op& op) {
+  if (cpu.virtual_8086() && cpu.iopl() != 3) cpu.raise(kGeneralProtection, 0);
+  const uint64_t value = pop(cpu, op.operand_size);
+  uint64_t allowed = rflags::kArithmetic | rflags::kTf | rflags::kDf | rflags::kNt;
+  if (op.operand_size != 2) allowed |= rflags::kAc | rflags::kId;
+  if (cpu.cpl <= cpu.iopl()) allowed |= rflags::kIf;
+  if (cpu.cpl == 0) allowed |= rflags::kIopl;
+  uint64_t flags = (rflags_value(cpu) & ~allowed) | (value & allowed);
+  if (op.operand_size != 2) flags &= ~rflags::kRf;
+  set_rflags_value(cpu, flags);
+  cpu.mode_changed();
+  cpu.recheck_interrupts();
+}
+
+// --- ENTER, LEAVE
+// ------------------------------------------------------------------------------------------------------
+
+// Op::immediate: frame size; upper half: nesting level (SDM vol. 2, ENTER).
+void enter(Cpu& cpu, const Op& op) {
+  const unsigned size = op.operand_size;
+  const auto frame_size = static_cast<uint16_t>(op.immediate);
+  const unsigned level = (op.immediate >> 32) & 31;
+  const uint64_t rsp = cpu.registers[kRsp];
+  const unsigned width = cpu.stack_address_size();
+  const uint64_t mask = width == 2 ? 0xFFFF : width == 4 ? 0xFFFFFFFF : ~uint64_t{0};
+  // Pushes run on a scratch RSP; a fault anywhere restores it before it is raised: probe the whole frame first.
+  const uint64_t pushed = size * (1 + uint64_t{level});
+  const auto probe = [&](uint64_t offset, unsigned bytes) {
+    const uint64_t linear = segment_linear(cpu, kSs, offset & mask, bytes, true);
+    cpu.mmu().probe_write(linear, bytes, cpu.mmu().current_protection(), true);
+  };
+  for (unsigned i = 1; i <= level + 1; ++i) probe(rsp - uint64_t{i} * size, size);
+  uint64_t frame_pointers[32] = {};
+  for (unsigned i = 1; i < level; ++i) {
+    const uint64_t offset = (cpu.registers[kRbp] - uint64_t{i} * size) & mask;
+    const uint64_t linear = segment_linear(cpu, kSs, offset, size, false);
+    frame_pointers[i] = size == 2   ? load_linear<uint16_t>(cpu, linear)
+                        : size == 4 ? load_linear<uint32_t>(cpu, linear)
+                                    : load_linear<uint64_t>(cpu, linear);
+  }
+  // The final stack pointer must be writable too.
+  probe(rsp - pushed - frame_size, 1);
+  push(cpu, cpu.registers[kRbp], size);
+  const uint64_t frame = cpu.registers[kRsp];
+  for (unsigned i = 1; i < level; ++i) push(cpu, frame_pointers[i], size);
+  if (level > 0) push(cpu, frame, size);
+  const uint64_t final_rsp = cpu.registers[kRsp] - frame_size;
+  cpu.registers[kRsp] = width == 2 ? (rsp & ~mask) | (final_rsp & mask) : final_rsp & mask;
+  write_sized_register(cpu, kRbp, frame, size);
+}
+
+void leave(Cpu& cpu, const Op& op) {
+  const uint64_t rsp = cpu.registers[kRsp];
+  const unsigned width = cpu.stack_address_size();
+  const uint64_t mask = width == 2 ? 0xFFFF : width == 4 ? 0xFFFFFFFF : ~uint64_t{0};
+  const uint64_t frame = cpu.registers[kRbp];
+  const uint64_t linear = segment_linear(cpu, kSs, frame & mask, op.operand_size, false);
+  const uint64_t value = op.operand_size == 2   ? load_linear<uint16_t>(cpu, cpu.tlb, linear, true)
+                         : op.operand_size == 4 ? load_linear<uint32_t>(cpu, cpu.tlb, linear, true)
+                                                : load_linear<uint64_t>(cpu, cpu.tlb, linear, true);
+  const uint64_t moved = frame + op.operand_size;
+  cpu.registers[kRsp] = width == 2 ? (rsp & ~mask) | (moved & mask) : moved & mask;
+  write_sized_register(cpu, kRbp, value, op.operand_size);
+}
+
+}  // namespace
+
+// Called by select_move() and select_control() for whatever moves the stack pointer.
+Selection select_stack(const decode::Instruction& instruction, Op& op) {
+  const decode::Operand& operand = instruction.operands[0];
+  const unsigned size = operand.kind == OperandKind::General || operand.kind == OperandKind::Memory
+                            ? operand.size
+                            : instruction.operand_size;
+  op.operand_size = size & 0xF;
+  const bool fast = size == 8 && instruction.code_64;
+  switch (instruction.mnemonic) {
+    case Mnemonic::Push:
+      if (operand.kind == OperandKind::Immediate) {
+        return fast ? Selection{&push_immediate_64} : select_plain<&push_immediate>();
+      }
+      if (operand.kind == OperandKind::General) op.rm = operand.number;
+      return fast && operand.kind == OperandKind::General ? Selection{&push_register_64} : select_plain<&push_any>();
+    case Mnemonic::Pop:
+      if (operand.kind == OperandKind::Memory) return select_plain<&pop_memory>();
+      op.rm = operand.number;
+      return fast ? Selection{&pop_register_64} : select_plain<&pop_register>();
+    case Mnemonic::Pusha:
+      return select_plain<&push_all>();
+    case Mnemonic::Popa:
+      return select_plain<&pop_all>();
+    case Mnemonic::Pushf:
+      return select_plain<&push_flags>();
+    case Mnemonic::Popf:
+      return select_ending<&pop_flags>();
+    case Mnemonic::Enter:
+      return select_plain<&enter>();
+    case Mnemonic::Leave:
+      return fast ? Selection{&leave_64} : select_plain<&leave>();
+    default:
+      return {};
+  }
+}
+
+}  // namespace calco::cpu

@@ -1,0 +1,402 @@
+#include "cpu/mmu/tlb.h"
+
+#include <algorithm>
+#include <bitset>
+#include <cstring>
+
+#include "cpu/cpu.h"
+#include "cpu/exec/block_cache.h"
+#include "cpu/mmu/paging.h"
+
+namespace calco::cpu {
+
+namespace {
+
+constexpr size_t kProtections = static_cast<size_t>(Protection::Count);
+constexpr size_t kMaximumSpaces = 16;
+
+// What the fast paths need not see of an entry.
+struct Detail {
+  uint64_t physical = 0;  // guest physical address of the page
+  bool memory = false;    // TlbEntry::addend is valid
+  bool global = false;
+};
+
+constexpr uint64_t page_of(uint64_t linear) { return linear & kPageMask; }
+
+}  // namespace
+
+// The translations cached for one PCID.
+struct Mmu::AddressSpace {
+  explicit AddressSpace(uint16_t id) : pcid(id) {}
+
+  struct Table {
+    TlbEntry entries[kTlbEntries];
+    Detail details[kTlbEntries];
+    std::vector<uint16_t> non_global;  // entries that a non-global flush must drop, possibly with repetitions
+  };
+
+  void drop(Table& table, size_t index) { table.entries[index] = TlbEntry{}; }
+
+  uint16_t pcid;
+  uint64_t last_use = 0;
+  uint64_t generation = 0;
+  // INVLPG of any address in a large page drops all its pieces, which lie all over the tables: hashes of the large
+  // pages that some entry is a piece of.
+  std::bitset<4096> large_2m;
+  std::bitset<256> larger;
+  std::bitset<1024> executed;  // hashes of pages that were fetched from in this generation
+
+  bool in_large_page(uint64_t linear) const {
+    return large_2m.test((linear >> 21) % large_2m.size()) || larger.test((linear >> 30) % larger.size());
+  }
+  void note_large_page(uint64_t linear, unsigned page_shift) {
+    if (page_shift == 21) large_2m.set((linear >> 21) % large_2m.size());
+    if (page_shift > 21) larger.set((linear >> 30) % larger.size());
+  }
+  Table tables[kProtections];
+};
+
+struct Mmu::Slot {
+  TlbEntry& entry;
+  Detail& detail;
+  AddressSpace::Table& table;
+  size_t index;
+};
+
+Mmu::Mmu(Cpu& cpu) : cpu_(cpu) {
+  bool reused = false;
+  current_ = &space_of(0, reused);
+}
+
+Mmu::~Mmu() = default;
+
+Protection Mmu::current_protection() const {
+  if (cpu_.cpl == 3) {
+    const bool checks = (cpu_.cr0 & cr0::kAm) != 0 && (cpu_.system_flags & rflags::kAc) != 0;
+    return checks ? Protection::UserAligned : Protection::User;
+  }
+  const bool no_smap = (cpu_.cr4 & cr4::kSmap) != 0 && (cpu_.system_flags & rflags::kAc) != 0;
+  return no_smap ? Protection::SupervisorNoSmap : Protection::Supervisor;
+}
+
+TlbEntry* Mmu::current_tlb() { return current_->tables[static_cast<size_t>(current_protection())].entries; }
+
+uint64_t Mmu::fetch_generation() const { return current_->generation; }
+
+// The entry for `linear`, filled so that `access` is allowed, or the page fault raised.
+Mmu::Slot Mmu::find(uint64_t linear, Access access, Protection protection) {
+  auto& table = current_->tables[static_cast<size_t>(protection)];
+  const size_t index = (linear >> 12) & (kTlbEntries - 1);
+  Slot slot{table.entries[index], table.details[index], table, index};
+  const uint64_t tag = access == Access::Read    ? slot.entry.read
+                       : access == Access::Write ? slot.entry.write
+                                                 : slot.entry.execute;
+  if (page_of(tag) == page_of(linear) && tag != kTlbInvalid) return slot;
+  ++counters.misses;
+  const Translation translation = walk(linear, access, protection);
+  if (translation.fault) cpu_.raise_page_fault(linear, translation.error_code);
+  fill(slot, linear, translation, access);
+  return slot;
+}
+
+void Mmu::fill(const Slot& slot, uint64_t linear, const Translation& translation, Access) {
+  const uint64_t page = page_of(linear);
+  const uint64_t physical = page_of(translation.physical);
+  slot.entry = TlbEntry{};
+  slot.detail = {physical, false, translation.global};
+  current_->note_large_page(linear, translation.page_shift);
+  if (!translation.global) {
+    if (slot.table.non_global.size() < kTlbEntries) slot.table.non_global.push_back(static_cast<uint16_t>(slot.index));
+  }
+
+  const MemoryRange* range = cpu_.environment().memory_map.view(cpu_.in_smm).find(physical);
+  const bool whole = range != nullptr && range->host != nullptr && range->last - physical >= kPageSize - 1;
+  uint64_t slow = whole && !cpu_.has_data_breakpoint(page) ? 0 : kTlbSlow;
+  uint64_t slow_write = slow;
+  if (whole) {
+    const uint8_t* host = range->host + (physical - range->first);
+    slot.entry.addend = reinterpret_cast<uint64_t>(host) - page;
+    slot.detail.memory = true;
+    const GuestMemory& memory = cpu_.environment().memory_map.memory();
+    if (!range->writable || memory.code_granules(memory.offset_of(host)) != 0) slow_write = kTlbSlow;
+  }
+  if (&slot.table == &current_->tables[static_cast<size_t>(Protection::UserAligned)]) slow = slow_write = kTlbSlow;
+  if (translation.readable) slot.entry.read = page | slow;
+  // A clean page takes another walk at its first store, which sets the dirty bit.
+  if (translation.writable && translation.dirty) slot.entry.write = page | slow_write;
+  if (translation.executable) slot.entry.execute = page | (whole ? 0 : kTlbSlow);
+}
+
+void Mmu::check_address(uint64_t linear, unsigned size, Protection protection, bool stack) {
+  if (cpu_.long_mode_active() && (!canonical(linear) || !canonical(linear + size - 1))) [[unlikely]] {
+    cpu_.raise(stack ? kStackFault : kGeneralProtection, 0);
+  }
+  if (protection == Protection::UserAligned && (linear & (size - 1)) != 0 && (size & (size - 1)) == 0) {
+    cpu_.raise(kAlignmentCheck, 0);
+  }
+}
+
+uint64_t Mmu::load_in_page(uint64_t linear, unsigned size, Protection protection) {
+  const Slot slot = find(linear, Access::Read, protection);
+  uint64_t value = 0;
+  if (slot.detail.memory) {
+    std::memcpy(&value, reinterpret_cast<const void*>(linear + slot.entry.addend), size);
+    return value;
+  }
+  MemoryMap& map = cpu_.environment().memory_map;
+  const uint64_t physical = slot.detail.physical | (linear & ~kPageMask);
+  const MemoryRange* range = map.view(cpu_.in_smm).find(physical);
+  const bool device = range != nullptr && range->host == nullptr && range->last - physical >= size - 1;
+  const bool power_of_two = (size & (size - 1)) == 0;
+  if (device && power_of_two) return map.read_window(*range, physical, size);
+  map.read(physical, &value, size, cpu_.in_smm);
+  return value;
+}
+
+void Mmu::store_in_page(uint64_t linear, unsigned size, uint64_t value, Protection protection) {
+  const Slot slot = find(linear, Access::Write, protection);
+  MemoryMap& map = cpu_.environment().memory_map;
+  const uint64_t physical = slot.detail.physical | (linear & ~kPageMask);
+  if (slot.entry.write == page_of(linear)) {
+    std::memcpy(reinterpret_cast<void*>(linear + slot.entry.addend), &value, size);
+    return;
+  }
+  const MemoryRange* range = map.view(cpu_.in_smm).find(physical);
+  if (slot.detail.memory && range != nullptr && range->writable) {
+    auto* host = reinterpret_cast<uint8_t*>(linear + slot.entry.addend);
+    const bool clean = map.memory().before_store(map.memory().offset_of(host), size);
+    cpu_.blocks().process_invalidations();
+    std::memcpy(host, &value, size);
+    if (clean && protection != Protection::UserAligned && !cpu_.has_data_breakpoint(page_of(linear))) {
+      slot.entry.write = page_of(linear);
+    }
+    return;
+  }
+  const bool device = range != nullptr && range->host == nullptr && range->last - physical >= size - 1;
+  const bool power_of_two = (size & (size - 1)) == 0;
+  if (device && power_of_two) {
+    map.write_window(*range, physical, size, value);
+    return;
+  }
+  map.write(physical, &value, size, cpu_.in_smm);
+}
+
+uint64_t Mmu::load_slow(uint64_t linear, unsigned size, Protection protection, bool stack) {
+  check_address(linear, size, protection, stack);
+  const uint64_t in_first = kPageSize - (linear & ~kPageMask);
+  uint64_t value = 0;
+  if (size <= in_first) [[likely]] {
+    value = load_in_page(linear, size, protection);
+  } else {
+    const auto first_part = static_cast<unsigned>(in_first);
+    const uint64_t second = cpu_.wrap_linear(linear + in_first);
+    find(linear, Access::Read, protection);
+    find(second, Access::Read, protection);
+    value = load_in_page(linear, first_part, protection);
+    value |= load_in_page(second, size - first_part, protection) << (first_part * 8);
+  }
+  cpu_.note_data_access(linear, size, false);
+  return value;
+}
+
+void Mmu::store_slow(uint64_t linear, unsigned size, uint64_t value, Protection protection, bool stack) {
+  check_address(linear, size, protection, stack);
+  const uint64_t in_first = kPageSize - (linear & ~kPageMask);
+  if (size <= in_first) [[likely]] {
+    store_in_page(linear, size, value, protection);
+  } else {
+    const auto first_part = static_cast<unsigned>(in_first);
+    const uint64_t second = cpu_.wrap_linear(linear + in_first);
+    find(linear, Access::Write, protection);
+    find(second, Access::Write, protection);
+    store_in_page(linear, first_part, value & ((uint64_t{1} << (first_part * 8)) - 1), protection);
+    store_in_page(second, size - first_part, value >> (first_part * 8), protection);
+  }
+  cpu_.note_data_access(linear, size, true);
+}
+
+void Mmu::probe_read(uint64_t linear, unsigned size, Protection protection, bool stack) {
+  check_address(linear, size, protection, stack);
+  find(linear, Access::Read, protection);
+  const uint64_t last = cpu_.wrap_linear(linear + size - 1);
+  if (page_of(last) != page_of(linear)) find(last, Access::Read, protection);
+}
+
+void Mmu::probe_write(uint64_t linear, unsigned size, Protection protection, bool stack) {
+  check_address(linear, size, protection, stack);
+  find(linear, Access::Write, protection);
+  const uint64_t last = cpu_.wrap_linear(linear + size - 1);
+  if (page_of(last) != page_of(linear)) find(last, Access::Write, protection);
+}
+
+uint8_t* Mmu::host_address(uint64_t linear, unsigned size, Access access, Protection protection) {
+  check_address(linear, 1, protection, false);
+  const Slot slot = find(linear, access, protection);
+  if (!slot.detail.memory || cpu_.has_data_breakpoint(page_of(linear))) return nullptr;
+  auto* host = reinterpret_cast<uint8_t*>(linear + slot.entry.addend);
+  if (access == Access::Write && slot.entry.write != page_of(linear)) {
+    MemoryMap& map = cpu_.environment().memory_map;
+    const MemoryRange* range = map.view(cpu_.in_smm).find(slot.detail.physical);
+    if (range == nullptr || !range->writable) return nullptr;
+    const bool clean = map.memory().before_store(map.memory().offset_of(host), size);
+    cpu_.blocks().process_invalidations();
+    if (clean && protection != Protection::UserAligned) slot.entry.write = page_of(linear);
+  }
+  return host;
+}
+
+const uint8_t* Mmu::fetch_address(uint64_t linear) {
+  if (cpu_.long_mode_active() && !canonical(linear)) cpu_.raise(kGeneralProtection, 0);
+  const Protection protection = current_protection();
+  const Slot slot = find(linear, Access::Execute, protection);
+  current_->executed.set((linear >> 12) % current_->executed.size());
+  return slot.detail.memory ? reinterpret_cast<const uint8_t*>(linear + slot.entry.addend) : nullptr;
+}
+
+// --- Address spaces --------------------------------------------------------------------------------------------------
+
+Mmu::AddressSpace* Mmu::known_space(uint16_t pcid) {
+  for (auto& space : spaces_) {
+    if (space->pcid == pcid) return space.get();
+  }
+  return nullptr;
+}
+
+Mmu::AddressSpace& Mmu::space_of(uint16_t pcid, bool& reused) {
+  AddressSpace* space = known_space(pcid);
+  reused = space != nullptr;
+  if (space == nullptr && spaces_.size() < kMaximumSpaces) {
+    spaces_.push_back(std::make_unique<AddressSpace>(pcid));
+    space = spaces_.back().get();
+    space->generation = ++generation_counter_;
+  } else if (space == nullptr) {
+    auto oldest = std::min_element(spaces_.begin(), spaces_.end(),
+                                   [](const auto& a, const auto& b) { return a->last_use < b->last_use; });
+    *oldest = std::make_unique<AddressSpace>(pcid);
+    space = oldest->get();
+    space->generation = ++generation_counter_;
+  }
+  space->last_use = ++use_counter_;
+  return *space;
+}
+
+void Mmu::address_space_changed(bool keep) {
+  const bool identified = (cpu_.cr4 & cr4::kPcide) != 0;
+  bool reused = false;
+  AddressSpace& space = space_of(identified ? cpu_.cr3 & 0xFFF : 0, reused);
+  current_ = &space;
+  if (keep && identified) {
+    counters.address_spaces_reused += reused ? 1 : 0;
+  } else {
+    drop_non_global(space);
+  }
+  cpu_.mode_changed();
+}
+
+void Mmu::drop_non_global(AddressSpace& space) {
+  ++counters.flushes;
+  for (auto& table : space.tables) {
+    for (uint16_t index : table.non_global) {
+      if (!table.details[index].global) space.drop(table, index);
+    }
+    // A list that filled up no longer names every entry.
+    if (table.non_global.size() >= kTlbEntries) {
+      for (size_t index = 0; index < kTlbEntries; ++index) {
+        if (!table.details[index].global) space.drop(table, index);
+      }
+    }
+    table.non_global.clear();
+  }
+  space.generation = ++generation_counter_;
+  space.executed.reset();
+}
+
+void Mmu::flush_non_global() {
+  drop_non_global(*current_);
+  cpu_.mode_changed();
+}
+
+void Mmu::flush_all() {
+  ++counters.flushes;
+  for (auto& space : spaces_) {
+    for (auto& table : space->tables) {
+      std::fill(std::begin(table.entries), std::end(table.entries), TlbEntry{});
+      table.non_global.clear();
+    }
+    space->large_2m.reset();
+    space->larger.reset();
+    space->generation = ++generation_counter_;
+    space->executed.reset();
+  }
+  cpu_.mode_changed();
+}
+
+void Mmu::drop_page(AddressSpace& space, uint64_t linear) {
+  const size_t index = (linear >> 12) & (kTlbEntries - 1);
+  for (auto& table : space.tables) {
+    TlbEntry& entry = table.entries[index];
+    const uint64_t page = page_of(linear);
+    if (page_of(entry.read) == page || page_of(entry.write) == page || page_of(entry.execute) == page) {
+      space.drop(table, index);
+    }
+  }
+  if (space.executed.test((linear >> 12) % space.executed.size())) {
+    space.generation = ++generation_counter_;
+    space.executed.reset();
+  }
+}
+
+void Mmu::invalidate_page(uint64_t linear) {
+  const bool large =
+      std::any_of(spaces_.begin(), spaces_.end(), [linear](const auto& space) { return space->in_large_page(linear); });
+  if (large) {
+    flush_all();
+    return;
+  }
+  // Global translations are dropped whatever PCID they were made under (SDM vol. 3, 4.10.4.1).
+  for (auto& space : spaces_) drop_page(*space, linear);
+  cpu_.mode_changed();
+}
+
+void Mmu::invalidate_pcid(uint16_t pcid) {
+  if (AddressSpace* space = known_space(pcid)) drop_non_global(*space);
+  cpu_.mode_changed();
+}
+
+void Mmu::invalidate_pcid_address(uint16_t pcid, uint64_t linear) {
+  if (AddressSpace* space = known_space(pcid)) {
+    if (space->in_large_page(linear)) {
+      drop_non_global(*space);
+    } else {
+      drop_page(*space, linear);
+    }
+  }
+  cpu_.mode_changed();
+}
+
+void Mmu::invalidate_all_non_global() {
+  for (auto& space : spaces_) drop_non_global(*space);
+  cpu_.mode_changed();
+}
+
+void Mmu::protect_page(uint64_t memory_offset) {
+  const auto host_page =
+      reinterpret_cast<uint64_t>(cpu_.environment().memory_map.memory().data()) + page_of(memory_offset);
+  for (auto& space : spaces_) {
+    for (auto& table : space->tables) {
+      for (TlbEntry& entry : table.entries) {
+        if (entry.write != kTlbInvalid && entry.write + entry.addend == host_page) entry.write |= kTlbSlow;
+      }
+    }
+  }
+}
+
+void Mmu::set_a20(bool enabled) {
+  const uint64_t mask = enabled ? ~uint64_t{0} : ~(uint64_t{1} << 20);
+  if (mask == a20_mask_) return;
+  a20_mask_ = mask;
+  flush_all();
+}
+
+}  // namespace calco::cpu
