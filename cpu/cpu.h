@@ -38,8 +38,10 @@ struct Environment {
   uint64_t tsc_frequency;
   // The processor asks for a machine reset (triple fault). May be called from execution; must only post a request.
   std::function<void()> triple_fault;
-  // An SMI handler returned, or began: the view of memory changes (called on the vCPU's thread).
   unsigned index;  // 0 is the bootstrap processor
+  // Lists code for -d in_asm; may be empty.
+  std::function<std::string(const uint8_t* bytes, size_t size, decode::CodeSize code_size, uint64_t address)>
+      disassemble = {};
 };
 
 // Reasons to leave the chain of blocks at the next boundary.
