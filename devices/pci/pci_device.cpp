@@ -10,9 +10,8 @@ namespace calco::devices {
 
 namespace {
 
-constexpr uint16_t kWritableCommandBits = 0x0547;  // I/O, memory, master, parity, SERR#, interrupt disable
+constexpr uint16_t kWritableCommandBits = 0x0507;  // I/O, memory, master, SERR#, interrupt disable
 constexpr uint16_t kClearableStatusBits = 0xF900;  // the error bits (PCI 3.0, 6.2.3)
-constexpr unsigned kDeviceSelectMedium = 1u << 9;  // DEVSEL# timing
 constexpr uint32_t kRomEnable = 1;
 
 bool overlaps(unsigned offset, unsigned size, unsigned first, unsigned length) {
@@ -43,14 +42,14 @@ PciDevice::PciDevice(std::string name, const PciIdentity& identity, const PciBus
   define(0x00, 2, identity.vendor);
   define(0x02, 2, identity.device);
   define(pci::kCommand, 2, 0, kWritableCommandBits);
-  define(pci::kStatus, 2, kDeviceSelectMedium, 0, kClearableStatusBits);
+  define(pci::kStatus, 2, identity.status, 0, kClearableStatusBits);
   define(0x08, 4, identity.class_code << 8 | identity.revision);
   define(0x0C, 1, 0, 0xFF);  // cache line size
   define(0x0D, 1, 0, 0xFF);  // latency timer
   define(0x2C, 2, identity.subsystem_vendor);
   define(0x2E, 2, identity.subsystem);
+  define(pci::kInterruptLine, 1, 0, 0xFF);
   define(pci::kInterruptPin, 1, identity.interrupt_pin);
-  if (identity.interrupt_pin != 0) define(pci::kInterruptLine, 1, 0, 0xFF);
 }
 
 void PciDevice::reset() {

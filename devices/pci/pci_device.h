@@ -43,6 +43,7 @@ struct PciIdentity {
   uint16_t subsystem_vendor = 0x1AF4;
   uint16_t subsystem = 0x1100;
   uint8_t interrupt_pin = 0;  // 0: none, 1: INTA# to 4: INTD#
+  uint16_t status = 0;        // DEVSEL# timing (bits 9 and 10), fast back-to-back (bit 7)
 };
 
 // Where base address registers map to. Both outlive the function.

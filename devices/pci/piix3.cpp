@@ -25,12 +25,11 @@ constexpr unsigned kMaximumSources = 64;
 
 Piix3::Piix3(const PciBuses& buses, std::array<IrqLine, kIsaIrqCount> isa_irqs, std::function<void()> request_reset,
              Log& log)
-    : PciDevice("piix3", {.vendor = 0x8086, .device = 0x7000, .class_code = 0x060100}, buses),
+    : PciDevice("piix3", {.vendor = 0x8086, .device = 0x7000, .class_code = 0x060100, .status = 0x0200}, buses),
       isa_irqs_(std::move(isa_irqs)),
       request_reset_(std::move(request_reset)),
       log_(log) {
   set_multifunction();
-  define(pci::kCommand, 2, pci::kCommandIo | pci::kCommandMemory | pci::kCommandBusMaster, 0x0108);
   define(0x4C, 1, 0x4D, 0xFF);      // ISA I/O recovery timer
   define(0x4E, 2, 0x0003, 0x03FF);  // X-bus chip select
   for (unsigned i = 0; i < kPirqCount; ++i) {

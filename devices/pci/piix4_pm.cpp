@@ -14,6 +14,10 @@ namespace {
 constexpr unsigned kPmBase = 0x40;
 constexpr unsigned kDeviceActivityB = 0x58;
 constexpr uint32_t kApmcEnable = 1u << 25;
+// Decoding of board devices: keyboard controller, IDE and floppy as the board has them.
+constexpr unsigned kDeviceResourceB = 0x5C;
+constexpr unsigned kDeviceResourceC = 0x60;
+constexpr unsigned kDeviceResourceD = 0x64;
 constexpr unsigned kPmRegMisc = 0x80;
 constexpr uint32_t kPmIoEnable = 1;
 constexpr unsigned kSmbusBase = 0x90;
@@ -66,7 +70,12 @@ uint16_t replace_byte(uint16_t value, uint64_t index, uint64_t byte) {
 
 Piix4Pm::Piix4Pm(const PciBuses& buses, Clock& clock, IrqLine sci, Actions actions, bool smm, Log& log)
     : PciDevice("piix4-pm",
-                {.vendor = 0x8086, .device = 0x7113, .revision = 0x03, .class_code = 0x068000, .interrupt_pin = 1},
+                {.vendor = 0x8086,
+                 .device = 0x7113,
+                 .revision = 0x03,
+                 .class_code = 0x068000,
+                 .interrupt_pin = 1,
+                 .status = 0x0280},
                 buses),
       clock_(clock),
       sci_(std::move(sci)),
@@ -75,6 +84,9 @@ Piix4Pm::Piix4Pm(const PciBuses& buses, Clock& clock, IrqLine sci, Actions actio
       overflow_timer_(clock, [this] { update_sci(); }) {
   define(kPmBase, 4, kIoSpaceIndicator, 0xFFC0);
   define(kDeviceActivityB, 4, smm ? 0 : kApmcEnable, 0xFFFFFFFF);
+  define(kDeviceResourceB, 4, 0x10000000, 0xFFFFFFFF);
+  define(kDeviceResourceC, 4, 0x60000000, 0xFFFFFFFF);
+  define(kDeviceResourceD, 4, 0, 0xFFFFFFFF);
   define(kPmRegMisc, 1, 0, kPmIoEnable);
   define(kSmbusBase, 4, kSmbusPort | kIoSpaceIndicator, 0xFFF0);
   define(kSmbusHostConfiguration, 1, kSmbusHostEnable | kSmbusInterruptIrq9, 0x0F);
