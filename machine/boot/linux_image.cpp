@@ -155,7 +155,7 @@ BootPlan plan_linux_boot(const NamedImage& kernel, const std::optional<NamedImag
   plan.kernel = {layout.kernel, {code, image.end()}};
   plan.command_line = {layout.command_line, {command_line.begin(), command_line.end()}};
   plan.command_line.bytes.push_back(0);
-  const uint64_t limit = layout.kernel < layout.setup && layout.setup == 0x90000 ? 0x90000 : low_memory;
+  const uint64_t limit = layout.kernel < layout.setup ? layout.setup : low_memory;
   if (layout.kernel + plan.kernel.bytes.size() > limit) {
     throw OptionError("-kernel", fmt::format("'{}' ({} bytes) does not fit into memory; give more with -m", kernel.name,
                                              image.size()));
