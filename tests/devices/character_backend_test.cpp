@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <cstring>
 #include <filesystem>
@@ -41,7 +42,7 @@ class RecordingFrontEnd final : public CharacterFrontEnd {
   size_t room = 1000;
   std::string input;
   std::vector<CharacterEvent> events;
-  int writable_calls = 0;
+  std::atomic<int> writable_calls = 0;
 };
 
 class CharacterBackendTest : public ::testing::Test {
