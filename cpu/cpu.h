@@ -12,6 +12,7 @@
 #include "cpu/flags.h"
 #include "cpu/mmu/tlb.h"
 #include "cpu/state.h"
+#include "cpu/system/event.h"
 #include "machine/core/log.h"
 #include "machine/core/memory_map.h"
 #include "machine/core/port_bus.h"
@@ -91,6 +92,7 @@ class Cpu : public CpuState, public ProcessorPins {
 
   // --- For instructions --------------------------------------------------------------------------------------------
   Environment& environment() { return environment_; }
+  const Environment& environment() const { return environment_; }
   Log& log() { return environment_.log; }
   const CpuModel& model() const { return environment_.model; }
   Mmu& mmu() { return mmu_; }
@@ -106,6 +108,9 @@ class Cpu : public CpuState, public ProcessorPins {
   uint64_t next_instruction_pointer(const Op& op) const;
   // The operation that executes; set by the handlers before anything that can fault.
   const Op* current_op = nullptr;
+  // Delivery under way and what the last instruction means to debugging; both idle between instructions.
+  EventDelivery delivery;
+  InstructionTrace trace;
 
   bool long_mode_active() const { return (efer & efer::kLma) != 0; }
   bool code_64() const { return long_mode_active() && segments[kCs].long_mode(); }

@@ -198,7 +198,8 @@ struct CpuState {
   bool nmi_blocked = false;       // until IRET
   bool interrupt_shadow = false;  // after STI, MOV SS, POP SS: no interrupt before the next instruction ends
   bool pending_debug_trap = false;
-  uint8_t reserved1[3] = {};
+  bool debug_shadow = false;  // the last instruction loaded SS: no debug exception at this boundary either
+  uint8_t reserved1[2] = {};
   uint64_t pending_debug_status = 0;  // DR6 bits of the trap to deliver at the next boundary
 };
 
