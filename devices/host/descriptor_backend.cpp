@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <chrono>
 
@@ -41,24 +42,9 @@ void DescriptorBackend::abandon() {
 // --- Input -----------------------------------------------------------------------------------------------------------
 
 void DescriptorBackend::accept_input() {
-  // A front end may ask for more from within receive(): what it has not seen yet must not overtake.
-  if (delivering_) return;
-  deliver_input();
-  const bool wanted = delivered_ == received_.size() && front_end_ != nullptr && front_end_->can_receive() != 0;
-  if (reading_ == wanted || input_watch_ == 0) return;
-  reading_ = wanted;
-  loop_.set_events(input_watch_, wanted ? EventLoop::kReadable : 0);
-}
-
-void DescriptorBackend::deliver_input() {
-  delivering_ = true;
-  while (delivered_ < received_.size() && front_end_ != nullptr) {
-    const size_t count = std::min(front_end_->can_receive(), received_.size() - delivered_);
-    if (count == 0) break;
-    delivered_ += count;
-    front_end_->receive({received_.data() + delivered_ - count, count});
-  }
-  delivering_ = false;
+  if (reading_ || input_watch_ == 0 || front_end_ == nullptr || front_end_->can_receive() == 0) return;
+  reading_ = true;
+  loop_.set_events(input_watch_, EventLoop::kReadable);
 }
 
 void DescriptorBackend::stop_reading() {
@@ -68,15 +54,19 @@ void DescriptorBackend::stop_reading() {
 }
 
 void DescriptorBackend::on_readable() {
-  if (delivered_ == received_.size()) {
-    received_.resize(kReadSize);
-    const ssize_t count = ::read(input_, received_.data(), kReadSize);
-    const int error = errno;
-    received_.resize(count > 0 ? static_cast<size_t>(count) : 0);
-    delivered_ = 0;
-    if (count == 0 || (count < 0 && error != EAGAIN && error != EINTR)) return connection_lost();
+  std::array<uint8_t, kReadSize> buffer;
+  const size_t room = front_end_ == nullptr ? 0 : std::min(front_end_->can_receive(), buffer.size());
+  if (room == 0) {
+    reading_ = false;
+    loop_.set_events(input_watch_, 0);
+    return;
   }
-  accept_input();
+  const ssize_t count = ::read(input_, buffer.data(), room);
+  if (count > 0) {
+    front_end_->receive({buffer.data(), static_cast<size_t>(count)});
+  } else if (count == 0 || (errno != EAGAIN && errno != EINTR)) {
+    connection_lost();
+  }
 }
 
 void DescriptorBackend::connection_lost() { stop_reading(); }
@@ -85,22 +75,11 @@ void DescriptorBackend::connection_lost() { stop_reading(); }
 
 size_t DescriptorBackend::write(std::span<const uint8_t> bytes) {
   if (output_ < 0) return bytes.size();
-  if (bytes.size() > room() && !blocked_) make_room();
-  const size_t accepted = std::min(bytes.size(), room());
+  const size_t accepted = std::min(bytes.size(), kOutputCapacity - std::min(pending_.size(), kOutputCapacity));
   pending_.insert(pending_.end(), bytes.begin(), bytes.begin() + static_cast<ptrdiff_t>(accepted));
   if (accepted < bytes.size()) held_back_ = true;
   if (!blocked_) flush_call_.schedule();
   return accepted;
-}
-
-size_t DescriptorBackend::room() const { return kOutputCapacity - std::min(pending_.size(), kOutputCapacity); }
-
-// A guest that prints without pause may keep the loop from the device lock: then it pays for the system call itself.
-// Errors are left to the loop, which may tell the front end of them.
-void DescriptorBackend::make_room() {
-  write_some();
-  pending_.erase(pending_.begin(), pending_.begin() + static_cast<ptrdiff_t>(sent_));
-  sent_ = 0;
 }
 
 ssize_t DescriptorBackend::write_some() {

@@ -11,7 +11,7 @@
 namespace calco::devices {
 
 // Gathers output and hands it to the host from the event loop, so that a guest that prints byte by byte costs no system
-// call a byte. Reads ahead by one piece once the front end has room, for the same reason.
+// call a byte. Reads no more than the front end has room for.
 //
 // Threads: as CharacterBackend; construction and destruction take the device lock themselves.
 class DescriptorBackend : public CharacterBackend {
@@ -44,11 +44,8 @@ class DescriptorBackend : public CharacterBackend {
   static constexpr size_t kReadSize = 4096;
 
   void on_readable();
-  void deliver_input();
   void stop_reading();
   void flush();
-  size_t room() const;
-  void make_room();
   void wait_until_writable();
   void output_drained();
   void flush_finally();
@@ -59,12 +56,9 @@ class DescriptorBackend : public CharacterBackend {
   int output_ = -1;
   EventLoop::WatchId input_watch_ = 0;
   EventLoop::WatchId output_watch_ = 0;
-  bool reading_ = false;  // the input watch is enabled
-  bool delivering_ = false;
+  bool reading_ = false;    // the input watch is enabled
   bool blocked_ = false;    // the host takes no more for now
   bool held_back_ = false;  // the front end waits for writable()
-  std::vector<uint8_t> received_;
-  size_t delivered_ = 0;  // bytes of `received_` that the front end has
   std::vector<uint8_t> pending_;
   size_t sent_ = 0;  // bytes of `pending_` that are out already
   DeferredCall flush_call_;

@@ -1,7 +1,6 @@
 #include "devices/host/terminal_mode.h"
 
 #include <fcntl.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 
 #include <algorithm>
@@ -18,7 +17,6 @@ namespace {
   // A session of its own would lose the terminal; instead every signal from the keyboard or a supervisor is ignored,
   // and SIGTTOU too, so that setting the terminal works from the background.
   for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGTTOU, SIGPIPE}) ::signal(signal, SIG_IGN);
-  prctl(PR_SET_NAME, "calco-terminal");
   // Other files must not be held open by the guardian: their readers wait for an end of file.
   const int low = std::min(descriptor, pipe);
   const int high = std::max(descriptor, pipe);

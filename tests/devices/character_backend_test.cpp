@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include <array>
-#include <atomic>
 #include <chrono>
 #include <cstring>
 #include <filesystem>
@@ -42,7 +41,7 @@ class RecordingFrontEnd final : public CharacterFrontEnd {
   size_t room = 1000;
   std::string input;
   std::vector<CharacterEvent> events;
-  std::atomic<int> writable_calls = 0;
+  int writable_calls = 0;
 };
 
 class CharacterBackendTest : public ::testing::Test {

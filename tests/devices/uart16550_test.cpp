@@ -334,51 +334,6 @@ TEST_F(NarrowCableTest, BreakIsAZeroCharacterWithItsError) {
   EXPECT_EQ(uart_.read(kData, 1), 0x00u);
 }
 
-// What drivers/tty/serial/8250 of Linux asks before it calls a port a 16550A.
-TEST_F(Uart16550Test, LinuxFindsA16550A) {
-  out(kIer, 0x00);
-  EXPECT_EQ(in(kIer) & 0x0f, 0x00);
-  out(kIer, 0x0f);
-  EXPECT_EQ(in(kIer) & 0x0f, 0x0f);
-  out(kIer, 0x00);
-  out(kMcr, 0x1a);
-  EXPECT_EQ(in(kMsr) & 0xf0, 0x90);
-  out(kMcr, 0x00);
-  // FIFOs work.
-  out(kLcr, 0xbf);
-  out(kFcr, 0x00);
-  out(kLcr, 0x00);
-  out(kFcr, 0x01);
-  EXPECT_EQ(in(kIir) >> 6, 3);
-  // No enhanced feature register of a 16650 or 16C950 shows under the divisor latch or the mode byte 0xbf.
-  out(kLcr, 0x80);
-  EXPECT_NE(in(kIir), 0x00);
-  out(kLcr, 0xbf);
-  EXPECT_NE(in(kIir), 0x00);
-  // No 64-byte FIFO of a 16750.
-  out(kLcr, 0x00);
-  out(kFcr, 0x21);
-  EXPECT_EQ(in(kIir) >> 5, 6);
-  out(kLcr, 0x80);
-  out(kFcr, 0x21);
-  EXPECT_EQ(in(kIir) >> 5, 6);
-  // No unit enable bit of an XScale.
-  out(kLcr, 0x00);
-  out(kIer, 0x40);
-  EXPECT_EQ(in(kIer), 0x00);
-}
-
-// Its start-up tests for chips that do not raise the transmitter interrupt again.
-TEST_F(Uart16550Test, LinuxFindsNoTransmitterBugs) {
-  out(kIer, 0x02);
-  EXPECT_EQ(in(kIir), 0x02);
-  out(kIer, 0x00);
-  out(kIer, 0x02);
-  EXPECT_EQ(in(kLsr) & 0x40, 0x40);
-  EXPECT_EQ(in(kIir), 0x02);
-  out(kIer, 0x00);
-}
-
 struct UartRig {
   Log log;
   ManualClock clock;
