@@ -48,7 +48,8 @@ class LocalApic final : public Device, public RegisterWindow, public LocalApicPo
     // The acknowledge cycle of the 8259 pair: its vector, or -1 where there is none. Called on the vCPU's thread
     // without any lock; takes the device lock itself.
     std::function<int()> acknowledge_external;
-    // IA32_APIC_BASE has changed to `value` (address, enable or x2APIC bit). On the vCPU's thread, no lock held.
+    // IA32_APIC_BASE has changed to `value` (address, enable or x2APIC bit). On the vCPU's thread without any lock, or
+    // from reset() and serialize() with the device lock held.
     std::function<void(uint64_t value)> base_changed;
   };
 

@@ -27,12 +27,12 @@ class Hpet final : public Device, public RegisterWindow {
   static constexpr int64_t kTick = 10;  // ns
 
   struct Outputs {
-    IrqLine legacy_timer;  // comparator 0 as IRQ0
-    IrqLine legacy_clock;  // comparator 1 as IRQ8
+    IrqLine legacy_timer{};  // comparator 0 as IRQ0
+    IrqLine legacy_clock{};  // comparator 1 as IRQ8
     // High while legacy replacement cuts the 8254 off IRQ0 and the real-time clock off IRQ8.
-    IrqLine legacy_replacement;
+    IrqLine legacy_replacement{};
     // Drives an I/O APIC input, 0 to 31, that is in `routes`.
-    std::function<void(int pin, bool level)> io_apic;
+    std::function<void(int pin, bool level)> io_apic{};
     uint32_t routes = 0x4;  // Tn_INT_ROUTE_CAP: a bit for each input that a comparator may be routed to
   };
 

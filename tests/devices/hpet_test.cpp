@@ -6,6 +6,7 @@
 
 #include "machine/core/log.h"
 #include "tests/devices/device_suite.h"
+#include "tests/devices/late_clock.h"
 
 namespace calco::devices {
 namespace {
@@ -206,6 +207,31 @@ TEST(Hpet, ResetReturnsTheLegacyLines) {
   rig.hpet.reset();
   EXPECT_FALSE(rig.replaced);
   EXPECT_EQ(rig.read(0xf0), 0u);
+}
+
+TEST(Hpet, PeriodsThatALateHostMissedBecomeOne) {
+  LateClock clock;
+  Log log;
+  int edges = 0;
+  Hpet hpet(clock, {.io_apic = [&](int, bool level) { edges += level; }}, log);
+  hpet.write(kConfiguration0, 8, kEnable | kPeriodic | kSetValue | 2 << 9);
+  hpet.write(kComparator0, 8, 100);
+  hpet.write(0x10, 8, 1);
+  clock.pass(1050 * Hpet::kTick);
+  clock.run_expired();
+  EXPECT_EQ(edges, 1);
+  EXPECT_EQ(hpet.read(kComparator0, 8), 1100u);
+}
+
+TEST(Hpet, LoadedComparatorFiresAtItsTime) {
+  HpetRig rig;
+  rig.write(kConfiguration0, kEnable | kRoute20);
+  rig.write(kComparator0, 100);
+  rig.write(0x10, 1);
+  HpetRig copy;
+  load_state(copy.hpet, saved_state(rig.hpet));
+  copy.advance_ticks(100);
+  EXPECT_EQ(copy.edges[20], 1);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/devices/device_suite.h"
+#include "tests/devices/late_clock.h"
 
 namespace calco::devices {
 namespace {
@@ -313,6 +314,37 @@ TEST(Pit, DisconnectedLineNeedsNoTimer) {
   EXPECT_EQ(rig.clock.next_deadline(), Clock::kNever);
   rig.pit.set_irq_connected(true);
   EXPECT_NE(rig.clock.next_deadline(), Clock::kNever);
+}
+
+TEST(Pit, EdgesThatALateHostMissedBecomeOne) {
+  LateClock clock;
+  int rising_edges = 0;
+  Pit8254 pit(clock, IrqLine([&](bool high) { rising_edges += high; }));
+  pit.write(3, 1, 0x34);
+  pit.write(0, 1, 100);
+  pit.write(0, 1, 0);
+  const int before = rising_edges;
+  clock.pass(time_of(1050));
+  clock.run_expired();
+  EXPECT_EQ(rising_edges - before, 1);
+  clock.pass(time_of(1101) - clock.now());
+  clock.run_expired();
+  EXPECT_EQ(rising_edges - before, 2);
+}
+
+TEST(Pit, WriteDoesNotSwallowAnEdgeWhoseTimerIsLate) {
+  LateClock clock;
+  int rising_edges = 0;
+  Pit8254 pit(clock, IrqLine([&](bool high) { rising_edges += high; }));
+  pit.write(3, 1, 0x34);
+  pit.write(0, 1, 100);
+  pit.write(0, 1, 0);
+  const int before = rising_edges;
+  clock.pass(time_of(120));
+  pit.write(3, 1, 0x00);
+  EXPECT_EQ(rising_edges - before, 1);
+  clock.run_expired();
+  EXPECT_EQ(rising_edges - before, 1);
 }
 
 }  // namespace
