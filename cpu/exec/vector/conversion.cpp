@@ -16,13 +16,13 @@ template <typename Integer, auto F>
 void from_general(Cpu& cpu, const Op& op, TlbEntry* tlb) {
   const auto source = source_general<Integer>(cpu, op, tlb);
   const Xmm destination = xmm(cpu, op.reg);
-  set_xmm(cpu, op.reg, with_guest_mxcsr<Tiny::None>(cpu, [=] { return F(destination, source); }));
+  set_xmm(cpu, op.reg, with_guest_mxcsr(cpu, [=] { return F(destination, source); }));
 }
 // r = F(xmm/memory)
 template <typename Integer, auto F, unsigned kBytes, Source kSource>
 void to_general(Cpu& cpu, const Op& op, TlbEntry* tlb) {
   const Xmm source = source_xmm<kSource, kBytes>(cpu, op, tlb);
-  cpu.registers[op.reg] = with_guest_mxcsr<Tiny::None>(cpu, [=] {
+  cpu.registers[op.reg] = with_guest_mxcsr(cpu, [=] {
     Integer result;
     F(source, result);
     return result;
@@ -84,25 +84,25 @@ Selection select_general(const Instruction& instruction, const Op& op) {
 Selection select_xmm(const Instruction& instruction, const Op& op) {
   switch (instruction.mnemonic) {
     case Mnemonic::Cvtdq2ps:
-      return select_float<host::cvtdq2ps, 16, Tiny::None>(op);
+      return select_float<host::cvtdq2ps, 16>(op);
     case Mnemonic::Cvtps2dq:
-      return select_float<host::cvtps2dq, 16, Tiny::None>(op);
+      return select_float<host::cvtps2dq, 16>(op);
     case Mnemonic::Cvttps2dq:
-      return select_float<host::cvttps2dq, 16, Tiny::None>(op);
+      return select_float<host::cvttps2dq, 16>(op);
     case Mnemonic::Cvtdq2pd:
-      return select_float<host::cvtdq2pd, 8, Tiny::None>(op);
+      return select_float<host::cvtdq2pd, 8>(op);
     case Mnemonic::Cvtpd2dq:
-      return select_float<host::cvtpd2dq, 16, Tiny::None>(op);
+      return select_float<host::cvtpd2dq, 16>(op);
     case Mnemonic::Cvttpd2dq:
-      return select_float<host::cvttpd2dq, 16, Tiny::None>(op);
+      return select_float<host::cvttpd2dq, 16>(op);
     case Mnemonic::Cvtps2pd:
-      return select_float<host::cvtps2pd, 8, Tiny::None>(op);
+      return select_float<host::cvtps2pd, 8>(op);
     case Mnemonic::Cvtpd2ps:
-      return select_float<host::cvtpd2ps, 16, Tiny::Singles>(op);
+      return select_arithmetic<host::cvtpd2ps, Operation::Narrow, Elements::Doubles>(op);
     case Mnemonic::Cvtss2sd:
-      return select_float<host::cvtss2sd, 4, Tiny::None>(op);
+      return select_float<host::cvtss2sd, 4>(op);
     case Mnemonic::Cvtsd2ss:
-      return select_float<host::cvtsd2ss, 8, Tiny::LowSingle>(op);
+      return select_arithmetic<host::cvtsd2ss, Operation::Narrow, Elements::LowDouble>(op);
     default:
       return {};
   }
@@ -123,18 +123,32 @@ Xmm cvttps2pi(Xmm source) { return host::cvttps2dq(source, _mm_move_epi64(source
 Xmm cvtpd2pi(Xmm source) { return host::cvtpd2dq(source, source); }
 Xmm cvttpd2pi(Xmm source) { return host::cvttpd2dq(source, source); }
 
-template <auto F, Source kSource>
-void from_mmx(Cpu& cpu, const Op& op, TlbEntry* tlb) {
-  const Xmm source = source_mmx<kSource>(cpu, op, tlb);
+// MMX state is entered even if the conversion raises #XM.
+template <auto F>
+void from_mmx(Cpu& cpu, const Op& op, TlbEntry*) {
+  const Xmm source = from_qword(mmx(cpu, op.rm));
   const Xmm destination = xmm(cpu, op.reg);
-  set_xmm(cpu, op.reg, with_guest_mxcsr<Tiny::None>(cpu, [=] { return F(destination, source); }));
+  enter_mmx(cpu);
+  set_xmm(cpu, op.reg, with_guest_mxcsr(cpu, [=] { return F(destination, source); }));
+}
+// From memory no MMX state is involved.
+template <auto F>
+void from_dwords_in_memory(Cpu& cpu, const Op& op, TlbEntry* tlb) {
+  const Xmm source = from_qword(load_memory<uint64_t>(cpu, op, tlb));
+  const Xmm destination = xmm(cpu, op.reg);
+  set_xmm(cpu, op.reg, with_guest_mxcsr(cpu, [=] { return F(destination, source); }));
 }
 template <auto F, unsigned kBytes, Source kSource>
 void to_mmx(Cpu& cpu, const Op& op, TlbEntry* tlb) {
   const Xmm source = source_xmm<kSource, kBytes>(cpu, op, tlb);
-  set_mmx(cpu, op.reg, low_qword(with_guest_mxcsr<Tiny::None>(cpu, [=] { return F(source); })));
+  enter_mmx(cpu);
+  set_mmx(cpu, op.reg, low_qword(with_guest_mxcsr(cpu, [=] { return F(source); })));
 }
 
+template <auto F>
+Selection select_from_mmx(const Op& op) {
+  return op.is_memory ? select_sse<from_dwords_in_memory<F>>() : select_mmx_sse<from_mmx<F>>();
+}
 template <auto F, unsigned kBytes>
 Selection select_to_mmx(const Op& op) {
   return op.is_memory ? select_mmx_sse<to_mmx<F, kBytes, Source::Memory>>()
@@ -144,12 +158,9 @@ Selection select_to_mmx(const Op& op) {
 Selection select_mmx_conversion(const Instruction& instruction, const Op& op) {
   switch (instruction.mnemonic) {
     case Mnemonic::Cvtpi2ps:
-      return op.is_memory ? select_mmx_sse<from_mmx<cvtpi2ps, Source::Memory>>()
-                          : select_mmx_sse<from_mmx<cvtpi2ps, Source::Register>>();
+      return select_from_mmx<cvtpi2ps>(op);
     case Mnemonic::Cvtpi2pd:
-      // With a memory operand MMX state is not entered.
-      return op.is_memory ? select_sse<from_mmx<cvtpi2pd, Source::Memory>>()
-                          : select_mmx_sse<from_mmx<cvtpi2pd, Source::Register>>();
+      return select_from_mmx<cvtpi2pd>(op);
     case Mnemonic::Cvtps2pi:
       return select_to_mmx<cvtps2pi, 8>(op);
     case Mnemonic::Cvttps2pi:

@@ -11,109 +11,92 @@ namespace {
 using decode::Instruction;
 using decode::Mnemonic;
 
-template <auto F>
-Selection packed_singles(const Op& op) {
-  return select_float<F, 16, Tiny::Singles>(op);
-}
-template <auto F>
-Selection packed_doubles(const Op& op) {
-  return select_float<F, 16, Tiny::Doubles>(op);
-}
-template <auto F>
-Selection scalar_single(const Op& op) {
-  return select_float<F, 4, Tiny::LowSingle>(op);
-}
-template <auto F>
-Selection scalar_double(const Op& op) {
-  return select_float<F, 8, Tiny::LowDouble>(op);
-}
-
 Selection select_basic(const Instruction& instruction, const Op& op) {
   switch (instruction.mnemonic) {
     case Mnemonic::Addps:
-      return packed_singles<host::addps>(op);
+      return select_arithmetic<host::addps, Operation::Add, Elements::Singles>(op);
     case Mnemonic::Addpd:
-      return packed_doubles<host::addpd>(op);
+      return select_arithmetic<host::addpd, Operation::Add, Elements::Doubles>(op);
     case Mnemonic::Addss:
-      return scalar_single<host::addss>(op);
+      return select_arithmetic<host::addss, Operation::Add, Elements::LowSingle>(op);
     case Mnemonic::Addsd:
-      return scalar_double<host::addsd>(op);
+      return select_arithmetic<host::addsd, Operation::Add, Elements::LowDouble>(op);
     case Mnemonic::Subps:
-      return packed_singles<host::subps>(op);
+      return select_arithmetic<host::subps, Operation::Subtract, Elements::Singles>(op);
     case Mnemonic::Subpd:
-      return packed_doubles<host::subpd>(op);
+      return select_arithmetic<host::subpd, Operation::Subtract, Elements::Doubles>(op);
     case Mnemonic::Subss:
-      return scalar_single<host::subss>(op);
+      return select_arithmetic<host::subss, Operation::Subtract, Elements::LowSingle>(op);
     case Mnemonic::Subsd:
-      return scalar_double<host::subsd>(op);
+      return select_arithmetic<host::subsd, Operation::Subtract, Elements::LowDouble>(op);
     case Mnemonic::Mulps:
-      return packed_singles<host::mulps>(op);
+      return select_arithmetic<host::mulps, Operation::Multiply, Elements::Singles>(op);
     case Mnemonic::Mulpd:
-      return packed_doubles<host::mulpd>(op);
+      return select_arithmetic<host::mulpd, Operation::Multiply, Elements::Doubles>(op);
     case Mnemonic::Mulss:
-      return scalar_single<host::mulss>(op);
+      return select_arithmetic<host::mulss, Operation::Multiply, Elements::LowSingle>(op);
     case Mnemonic::Mulsd:
-      return scalar_double<host::mulsd>(op);
+      return select_arithmetic<host::mulsd, Operation::Multiply, Elements::LowDouble>(op);
     case Mnemonic::Divps:
-      return packed_singles<host::divps>(op);
+      return select_arithmetic<host::divps, Operation::Divide, Elements::Singles>(op);
     case Mnemonic::Divpd:
-      return packed_doubles<host::divpd>(op);
+      return select_arithmetic<host::divpd, Operation::Divide, Elements::Doubles>(op);
     case Mnemonic::Divss:
-      return scalar_single<host::divss>(op);
+      return select_arithmetic<host::divss, Operation::Divide, Elements::LowSingle>(op);
     case Mnemonic::Divsd:
-      return scalar_double<host::divsd>(op);
+      return select_arithmetic<host::divsd, Operation::Divide, Elements::LowDouble>(op);
     case Mnemonic::Addsubps:
-      return packed_singles<host::addsubps>(op);
+      return select_arithmetic<host::addsubps, Operation::AddSubtract, Elements::Singles>(op);
     case Mnemonic::Addsubpd:
-      return packed_doubles<host::addsubpd>(op);
+      return select_arithmetic<host::addsubpd, Operation::AddSubtract, Elements::Doubles>(op);
     case Mnemonic::Haddps:
-      return packed_singles<host::haddps>(op);
+      return select_arithmetic<host::haddps, Operation::HorizontalAdd, Elements::Singles>(op);
     case Mnemonic::Haddpd:
-      return packed_doubles<host::haddpd>(op);
+      return select_arithmetic<host::haddpd, Operation::HorizontalAdd, Elements::Doubles>(op);
     case Mnemonic::Hsubps:
-      return packed_singles<host::hsubps>(op);
+      return select_arithmetic<host::hsubps, Operation::HorizontalSubtract, Elements::Singles>(op);
     case Mnemonic::Hsubpd:
-      return packed_doubles<host::hsubpd>(op);
+      return select_arithmetic<host::hsubpd, Operation::HorizontalSubtract, Elements::Doubles>(op);
     default:
       return {};
   }
 }
 
-// Their results are never tiny, or are an operand, or (RCP, RSQRT) raise nothing.
+// They neither overflow nor underflow, or (RCP, RSQRT) do not report it.
 Selection select_without_underflow(const Instruction& instruction, const Op& op) {
   switch (instruction.mnemonic) {
     case Mnemonic::Minps:
-      return select_float<host::minps, 16, Tiny::None>(op);
+      return select_float<host::minps, 16>(op);
     case Mnemonic::Minpd:
-      return select_float<host::minpd, 16, Tiny::None>(op);
+      return select_float<host::minpd, 16>(op);
     case Mnemonic::Minss:
-      return select_float<host::minss, 4, Tiny::None>(op);
+      return select_float<host::minss, 4>(op);
     case Mnemonic::Minsd:
-      return select_float<host::minsd, 8, Tiny::None>(op);
+      return select_float<host::minsd, 8>(op);
     case Mnemonic::Maxps:
-      return select_float<host::maxps, 16, Tiny::None>(op);
+      return select_float<host::maxps, 16>(op);
     case Mnemonic::Maxpd:
-      return select_float<host::maxpd, 16, Tiny::None>(op);
+      return select_float<host::maxpd, 16>(op);
     case Mnemonic::Maxss:
-      return select_float<host::maxss, 4, Tiny::None>(op);
+      return select_float<host::maxss, 4>(op);
     case Mnemonic::Maxsd:
-      return select_float<host::maxsd, 8, Tiny::None>(op);
+      return select_float<host::maxsd, 8>(op);
     case Mnemonic::Sqrtps:
-      return select_float<host::sqrtps, 16, Tiny::None>(op);
+      return select_float<host::sqrtps, 16>(op);
     case Mnemonic::Sqrtpd:
-      return select_float<host::sqrtpd, 16, Tiny::None>(op);
+      return select_float<host::sqrtpd, 16>(op);
     case Mnemonic::Sqrtss:
-      return select_float<host::sqrtss, 4, Tiny::None>(op);
+      return select_float<host::sqrtss, 4>(op);
     case Mnemonic::Sqrtsd:
-      return select_float<host::sqrtsd, 8, Tiny::None>(op);
+      return select_float<host::sqrtsd, 8>(op);
     case Mnemonic::Rcpps:
-      return select_float<host::rcpps, 16, Tiny::None>(op);
+      return select_float<host::rcpps, 16>(op);
     case Mnemonic::Rcpss:
-      return select_float<host::rcpss, 4, Tiny::None>(op);
+      return select_float<host::rcpss, 4>(op);
     case Mnemonic::Rsqrtps:
-      return select_float<host::rsqrtps, 16, Tiny::None>(op);
+      return select_float<host::rsqrtps, 16>(op);
     case Mnemonic::Rsqrtss:
-      return select_float<host::rsqrtss, 4, Tiny::None>(op);
+      return select_float<host::rsqrtss, 4>(op);
     default:
       return {};
   }
@@ -146,21 +129,38 @@ CALCO_IMMEDIATE_FAMILY(Dpps, dpps)
 CALCO_IMMEDIATE_FAMILY(Dppd, dppd)
 #undef CALCO_IMMEDIATE_FAMILY
 
+template <auto F, Elements kElements, Source kSource>
+void dot_product(Cpu& cpu, const Op& op, TlbEntry* tlb) {
+  const Xmm source = source_xmm<kSource>(cpu, op, tlb);
+  const Xmm destination = xmm(cpu, op.reg);
+  const auto immediate = static_cast<uint8_t>(op.immediate);
+  const HostFunction function = F(immediate);
+  set_xmm(cpu, op.reg,
+          all_masked(cpu)
+              ? result_all_masked(cpu, [=] { return function(destination, source); })
+              : arithmetic_unmasked(cpu, {Operation::DotProduct, kElements}, function, destination, source, immediate));
+}
+template <auto F, Elements kElements>
+Selection select_dot_product(const Op& op) {
+  return op.is_memory ? select_sse<dot_product<F, kElements, Source::Memory>>()
+                      : select_sse<dot_product<F, kElements, Source::Register>>();
+}
+
 Selection select_immediate(const Instruction& instruction, const Op& op) {
   constexpr unsigned kRoundings = 16;  // bits 4-7 are ignored
   switch (instruction.mnemonic) {
     case Mnemonic::Roundps:
-      return select_float_immediate<by_immediate<Roundps, kRoundings>, 16, Tiny::None>(op);
+      return select_float_immediate<by_immediate<Roundps, kRoundings>, 16>(op);
     case Mnemonic::Roundpd:
-      return select_float_immediate<by_immediate<Roundpd, kRoundings>, 16, Tiny::None>(op);
+      return select_float_immediate<by_immediate<Roundpd, kRoundings>, 16>(op);
     case Mnemonic::Roundss:
-      return select_float_immediate<by_immediate<Roundss, kRoundings>, 4, Tiny::None>(op);
+      return select_float_immediate<by_immediate<Roundss, kRoundings>, 4>(op);
     case Mnemonic::Roundsd:
-      return select_float_immediate<by_immediate<Roundsd, kRoundings>, 8, Tiny::None>(op);
+      return select_float_immediate<by_immediate<Roundsd, kRoundings>, 8>(op);
     case Mnemonic::Dpps:
-      return select_float_immediate<by_immediate<Dpps, 256>, 16, Tiny::Singles>(op);
+      return select_dot_product<by_immediate<Dpps, 256>, Elements::Singles>(op);
     case Mnemonic::Dppd:
-      return select_float_immediate<by_immediate<Dppd, 256>, 16, Tiny::Doubles>(op);
+      return select_dot_product<by_immediate<Dppd, 256>, Elements::Doubles>(op);
     default:
       return {};
   }

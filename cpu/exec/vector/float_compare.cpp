@@ -29,7 +29,7 @@ template <auto F, unsigned kBytes, Source kSource>
 void compare_to_flags(Cpu& cpu, const Op& op, TlbEntry* tlb) {
   const Xmm second = source_xmm<kSource, kBytes>(cpu, op, tlb);
   const Xmm first = xmm(cpu, op.reg);
-  const host::Comparison result = with_guest_mxcsr<Tiny::None>(cpu, [=] { return F(first, second); });
+  const host::Comparison result = with_guest_mxcsr(cpu, [=] { return F(first, second); });
   set_arithmetic_flags(cpu.flags, (result.zero ? rflags::kZf : 0) | (result.parity ? rflags::kPf : 0) |
                                       (result.carry ? rflags::kCf : 0));
 }
@@ -44,13 +44,13 @@ Selection to_flags(const Op& op) {
 Selection select_float_compare(const Instruction& instruction, Op& op) {
   switch (instruction.mnemonic) {
     case Mnemonic::Cmpps:
-      return select_float_immediate<cmpps_by_predicate, 16, Tiny::None>(op);
+      return select_float_immediate<cmpps_by_predicate, 16>(op);
     case Mnemonic::Cmppd:
-      return select_float_immediate<cmppd_by_predicate, 16, Tiny::None>(op);
+      return select_float_immediate<cmppd_by_predicate, 16>(op);
     case Mnemonic::Cmpss:
-      return select_float_immediate<cmpss_by_predicate, 4, Tiny::None>(op);
+      return select_float_immediate<cmpss_by_predicate, 4>(op);
     case Mnemonic::Cmpsd:
-      return select_float_immediate<cmpsd_by_predicate, 8, Tiny::None>(op);
+      return select_float_immediate<cmpsd_by_predicate, 8>(op);
     case Mnemonic::Comiss:
       return to_flags<host::comiss, 4>(op);
     case Mnemonic::Comisd:

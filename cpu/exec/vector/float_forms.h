@@ -6,33 +6,47 @@
 
 namespace calco::cpu::vector {
 
-// xmm = F(xmm, xmm/memory)
-template <auto F, unsigned kBytes, Tiny kTiny, Source kSource>
+// xmm = F(xmm, xmm/memory), which neither overflows nor underflows
+template <auto F, unsigned kBytes, Source kSource>
 void float_binary(Cpu& cpu, const Op& op, TlbEntry* tlb) {
   const Xmm source = source_xmm<kSource, kBytes>(cpu, op, tlb);
   const Xmm destination = xmm(cpu, op.reg);
-  set_xmm(cpu, op.reg, with_guest_mxcsr<kTiny>(cpu, [=] { return F(destination, source); }));
+  set_xmm(cpu, op.reg, with_guest_mxcsr(cpu, [=] { return F(destination, source); }));
 }
-// xmm = F(imm8)(xmm, xmm/memory); F gives the function for an immediate.
-template <auto F, unsigned kBytes, Tiny kTiny, Source kSource>
+// The same; F gives the function for an immediate.
+template <auto F, unsigned kBytes, Source kSource>
 void float_immediate(Cpu& cpu, const Op& op, TlbEntry* tlb) {
   const Xmm source = source_xmm<kSource, kBytes>(cpu, op, tlb);
   const Xmm destination = xmm(cpu, op.reg);
-  const auto function = F(static_cast<uint8_t>(op.immediate));
-  set_xmm(cpu, op.reg, with_guest_mxcsr<kTiny>(cpu, [=] { return function(destination, source); }));
+  const HostFunction function = F(static_cast<uint8_t>(op.immediate));
+  set_xmm(cpu, op.reg, with_guest_mxcsr(cpu, [=] { return function(destination, source); }));
+}
+// xmm = F(xmm, xmm/memory), of the kind `kArithmetic`
+template <auto F, unsigned kBytes, Arithmetic kArithmetic, Source kSource>
+void float_arithmetic(Cpu& cpu, const Op& op, TlbEntry* tlb) {
+  const Xmm source = source_xmm<kSource, kBytes>(cpu, op, tlb);
+  const Xmm destination = xmm(cpu, op.reg);
+  set_xmm(cpu, op.reg,
+          all_masked(cpu) ? result_all_masked(cpu, [=] { return F(destination, source); })
+                          : arithmetic_unmasked(cpu, kArithmetic, F, destination, source, 0));
 }
 
-template <auto F, unsigned kBytes, Tiny kTiny>
+template <auto F, unsigned kBytes>
 Selection select_float(const Op& op) {
-  return op.is_memory ? select_sse<float_binary<F, kBytes, kTiny, Source::Memory>>()
-                      : select_sse<float_binary<F, kBytes, kTiny, Source::Register>>();
+  return op.is_memory ? select_sse<float_binary<F, kBytes, Source::Memory>>()
+                      : select_sse<float_binary<F, kBytes, Source::Register>>();
 }
-template <auto F, unsigned kBytes, Tiny kTiny>
+template <auto F, unsigned kBytes>
 Selection select_float_immediate(const Op& op) {
-  return op.is_memory ? select_sse<float_immediate<F, kBytes, kTiny, Source::Memory>>()
-                      : select_sse<float_immediate<F, kBytes, kTiny, Source::Register>>();
+  return op.is_memory ? select_sse<float_immediate<F, kBytes, Source::Memory>>()
+                      : select_sse<float_immediate<F, kBytes, Source::Register>>();
 }
-
-using HostFunction = Xmm (*)(Xmm destination, Xmm source);
+template <auto F, Operation kOperation, Elements kElements>
+Selection select_arithmetic(const Op& op) {
+  constexpr unsigned kBytes = kElements == Elements::LowSingle ? 4 : kElements == Elements::LowDouble ? 8 : 16;
+  constexpr Arithmetic kArithmetic{kOperation, kElements};
+  return op.is_memory ? select_sse<float_arithmetic<F, kBytes, kArithmetic, Source::Memory>>()
+                      : select_sse<float_arithmetic<F, kBytes, kArithmetic, Source::Register>>();
+}
 
 }  // namespace calco::cpu::vector

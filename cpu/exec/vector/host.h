@@ -132,5 +132,28 @@ CALCO_HOST_COMPARE(ucomiss)
 CALCO_HOST_COMPARE(ucomisd)
 #undef CALCO_HOST_COMPARE
 
+// --- The x87 unit, as a judge of rounding
+// ---------------------------------------------------------------------------------
+
+enum class X87Precision : uint16_t { Single = 0, Double = 2 };
+
+// Whether "first op second", rounded to the precision (RC as in MXCSR), is inexact. Operands are finite.
+#define CALCO_HOST_X87(name, instruction)                                                                      \
+  inline bool name(double first, double second, X87Precision precision, unsigned rounding) {                   \
+    const auto control = static_cast<uint16_t>(0x3F | static_cast<uint16_t>(precision) << 8 | rounding << 10); \
+    uint16_t before, status;                                                                                   \
+    asm volatile("fnstcw %0; fnclex; fldcw %2; fldl %4; fldl %3; " instruction                                 \
+                 "; fnstsw %1; fstp %%st; fnclex; fldcw %0"                                                    \
+                 : "=&m"(before), "=&a"(status)                                                                \
+                 : "m"(control), "m"(first), "m"(second)                                                       \
+                 : "st", "st(1)");                                                                             \
+    constexpr uint16_t kInexact = 1u << 5;                                                                     \
+    return (status & kInexact) != 0;                                                                           \
+  }
+CALCO_HOST_X87(x87_add_is_inexact, "faddp")
+CALCO_HOST_X87(x87_multiply_is_inexact, "fmulp")
+CALCO_HOST_X87(x87_divide_is_inexact, "fdivp")
+#undef CALCO_HOST_X87
+
 }  // namespace host
 }  // namespace calco::cpu::vector
