@@ -16,9 +16,12 @@ inline void check_mmx_available(Cpu& cpu) {
   if ((cpu.x87.status & 0x80) != 0) cpu.raise(kX87Error);
 }
 // SSE: needs CR4.OSFXSR and CR0.EM clear (#UD), CR0.TS clear (#NM); SDM vol. 3, 13.1.
+[[noreturn, gnu::noinline, gnu::cold]] inline void raise_sse_unavailable(Cpu& cpu) {
+  const bool not_enabled = (cpu.cr0 & cr0::kEm) != 0 || (cpu.cr4 & cr4::kOsfxsr) == 0;
+  cpu.raise(not_enabled ? kInvalidOpcode : kDeviceNotAvailable);
+}
 inline void check_sse_available(Cpu& cpu) {
-  if ((cpu.cr0 & cr0::kEm) != 0 || (cpu.cr4 & cr4::kOsfxsr) == 0) cpu.raise(kInvalidOpcode);
-  if ((cpu.cr0 & cr0::kTs) != 0) cpu.raise(kDeviceNotAvailable);
+  if ((cpu.cr0 & (cr0::kEm | cr0::kTs)) != 0 || (cpu.cr4 & cr4::kOsfxsr) == 0) [[unlikely]] raise_sse_unavailable(cpu);
 }
 
 }  // namespace calco::cpu

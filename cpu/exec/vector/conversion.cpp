@@ -30,8 +30,7 @@ void to_general(Cpu& cpu, const Op& op, TlbEntry* tlb) {
 }
 template <typename Integer, auto F, unsigned kBytes>
 Selection select_to_general(const Op& op) {
-  return op.is_memory ? select_sse<to_general<Integer, F, kBytes, Source::Memory>>()
-                      : select_sse<to_general<Integer, F, kBytes, Source::Register>>();
+  return by_source(op, []<Source kSource>() { return select_sse<to_general<Integer, F, kBytes, kSource>>(); });
 }
 
 // The host functions have a form for each width of integer.
@@ -151,8 +150,7 @@ Selection select_from_mmx(const Op& op) {
 }
 template <auto F, unsigned kBytes>
 Selection select_to_mmx(const Op& op) {
-  return op.is_memory ? select_mmx_sse<to_mmx<F, kBytes, Source::Memory>>()
-                      : select_mmx_sse<to_mmx<F, kBytes, Source::Register>>();
+  return by_source(op, []<Source kSource>() { return select_mmx_sse<to_mmx<F, kBytes, kSource>>(); });
 }
 
 Selection select_mmx_conversion(const Instruction& instruction, const Op& op) {

@@ -67,7 +67,7 @@ Selection select_crypto(const Instruction& instruction, Op& op) {
     case Mnemonic::Sha1msg2:
       return sse_binary<_mm_sha1msg2_epu32>(op);
     case Mnemonic::Sha256rnds2:
-      return op.is_memory ? select_sse<sha256rnds2<Source::Memory>>() : select_sse<sha256rnds2<Source::Register>>();
+      return by_source(op, []<Source kSource>() { return select_sse<sha256rnds2<kSource>>(); });
     case Mnemonic::Sha256msg1:
       return sse_binary<_mm_sha256msg1_epu32>(op);
     case Mnemonic::Sha256msg2:

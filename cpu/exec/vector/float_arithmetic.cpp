@@ -142,8 +142,7 @@ void dot_product(Cpu& cpu, const Op& op, TlbEntry* tlb) {
 }
 template <auto F, Elements kElements>
 Selection select_dot_product(const Op& op) {
-  return op.is_memory ? select_sse<dot_product<F, kElements, Source::Memory>>()
-                      : select_sse<dot_product<F, kElements, Source::Register>>();
+  return by_source(op, []<Source kSource>() { return select_sse<dot_product<F, kElements, kSource>>(); });
 }
 
 Selection select_immediate(const Instruction& instruction, const Op& op) {

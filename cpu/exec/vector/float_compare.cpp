@@ -35,8 +35,7 @@ void compare_to_flags(Cpu& cpu, const Op& op, TlbEntry* tlb) {
 }
 template <auto F, unsigned kBytes>
 Selection to_flags(const Op& op) {
-  return op.is_memory ? select_sse<compare_to_flags<F, kBytes, Source::Memory>>()
-                      : select_sse<compare_to_flags<F, kBytes, Source::Register>>();
+  return by_source(op, []<Source kSource>() { return select_sse<compare_to_flags<F, kBytes, kSource>>(); });
 }
 
 }  // namespace

@@ -33,20 +33,18 @@ void float_arithmetic(Cpu& cpu, const Op& op, TlbEntry* tlb) {
 
 template <auto F, unsigned kBytes>
 Selection select_float(const Op& op) {
-  return op.is_memory ? select_sse<float_binary<F, kBytes, Source::Memory>>()
-                      : select_sse<float_binary<F, kBytes, Source::Register>>();
+  return by_source(op, []<Source kSource>() { return select_sse<float_binary<F, kBytes, kSource>>(); });
 }
 template <auto F, unsigned kBytes>
 Selection select_float_immediate(const Op& op) {
-  return op.is_memory ? select_sse<float_immediate<F, kBytes, Source::Memory>>()
-                      : select_sse<float_immediate<F, kBytes, Source::Register>>();
+  return by_source(op, []<Source kSource>() { return select_sse<float_immediate<F, kBytes, kSource>>(); });
 }
 template <auto F, Operation kOperation, Elements kElements>
 Selection select_arithmetic(const Op& op) {
   constexpr unsigned kBytes = kElements == Elements::LowSingle ? 4 : kElements == Elements::LowDouble ? 8 : 16;
-  constexpr Arithmetic kArithmetic{kOperation, kElements};
-  return op.is_memory ? select_sse<float_arithmetic<F, kBytes, kArithmetic, Source::Memory>>()
-                      : select_sse<float_arithmetic<F, kBytes, kArithmetic, Source::Register>>();
+  static constexpr Arithmetic kArithmetic{kOperation, kElements};
+  return by_source(op,
+                   []<Source kSource>() { return select_sse<float_arithmetic<F, kBytes, kArithmetic, kSource>>(); });
 }
 
 }  // namespace calco::cpu::vector

@@ -22,7 +22,7 @@ CALCO_HANDLER_CONVENTION void sse_handler(Cpu* cpu, const Op* op, TlbEntry* tlb)
   cpu->current_op = op;
   check_sse_available(*cpu);
   kForm(*cpu, *op, tlb);
-  [[clang::musttail]] return op[1].handler(cpu, op + 1, tlb);
+  CALCO_NEXT_OPERATION;
 }
 
 // TOP becomes 0 and all registers valid (SDM vol. 1, 9.5.1).
@@ -38,7 +38,7 @@ CALCO_HANDLER_CONVENTION void mmx_handler(Cpu* cpu, const Op* op, TlbEntry* tlb)
   check_mmx_available(*cpu);
   kForm(*cpu, *op, tlb);
   enter_mmx(*cpu);
-  [[clang::musttail]] return op[1].handler(cpu, op + 1, tlb);
+  CALCO_NEXT_OPERATION;
 }
 
 // Instructions between MMX and XMM registers.
@@ -49,7 +49,7 @@ CALCO_HANDLER_CONVENTION void mmx_sse_handler(Cpu* cpu, const Op* op, TlbEntry* 
   check_mmx_available(*cpu);
   kForm(*cpu, *op, tlb);
   enter_mmx(*cpu);
-  [[clang::musttail]] return op[1].handler(cpu, op + 1, tlb);
+  CALCO_NEXT_OPERATION;
 }
 
 template <Form kForm>
@@ -108,39 +108,45 @@ inline bool is_mmx(const decode::Instruction& instruction) {
   return instruction.operands[0].kind == decode::OperandKind::Mmx;
 }
 
+// Calls `pick.template operator()<kSource>()` for the operation's source: in a register or anywhere in memory.
+template <typename Pick>
+Selection by_source(const Op& op, Pick pick) {
+  return op.is_memory ? pick.template operator()<Source::Memory>() : pick.template operator()<Source::Register>();
+}
+// With a form for each shape of address, for the instructions that string and memory functions are made of.
+template <typename Pick>
+Selection by_source_hot(const Op& op, Pick pick) {
+  if (!op.is_memory || !is_flat(op)) return by_source(op, pick);
+  return op.index == kZero ? pick.template operator()<Source::Base>() : pick.template operator()<Source::Indexed>();
+}
+
 template <auto F, unsigned kBytes = 16>
 Selection sse_binary(const Op& op) {
-  return op.is_memory ? select_sse<xmm_binary<F, kBytes, Source::Memory>>()
-                      : select_sse<xmm_binary<F, kBytes, Source::Register>>();
+  return by_source(op, []<Source kSource>() { return select_sse<xmm_binary<F, kBytes, kSource>>(); });
 }
-// For the instructions that string and memory functions are made of.
 template <auto F>
 Selection sse_binary_hot(const Op& op) {
-  return op.is_memory && is_flat(op) ? select_sse<xmm_binary<F, 16, Source::Flat>>() : sse_binary<F>(op);
+  return by_source_hot(op, []<Source kSource>() { return select_sse<xmm_binary<F, 16, kSource>>(); });
 }
 template <auto F, unsigned kBytes = 16>
 Selection sse_unary(const Op& op) {
-  return op.is_memory ? select_sse<xmm_unary<F, kBytes, Source::Memory>>()
-                      : select_sse<xmm_unary<F, kBytes, Source::Register>>();
+  return by_source(op, []<Source kSource>() { return select_sse<xmm_unary<F, kBytes, kSource>>(); });
 }
 template <auto F, unsigned kBytes = 16>
 Selection sse_immediate(const Op& op) {
-  return op.is_memory ? select_sse<xmm_immediate<F, kBytes, Source::Memory>>()
-                      : select_sse<xmm_immediate<F, kBytes, Source::Register>>();
+  return by_source(op, []<Source kSource>() { return select_sse<xmm_immediate<F, kBytes, kSource>>(); });
 }
 template <auto F, unsigned kBytes = 8>
 Selection mmx_binary(const Op& op) {
-  return op.is_memory ? select_mmx<mmx_binary<F, kBytes, Source::Memory>>()
-                      : select_mmx<mmx_binary<F, kBytes, Source::Register>>();
+  return by_source(op, []<Source kSource>() { return select_mmx<mmx_binary<F, kBytes, kSource>>(); });
 }
 template <auto F>
 Selection mmx_unary(const Op& op) {
-  return op.is_memory ? select_mmx<mmx_unary<F, Source::Memory>>() : select_mmx<mmx_unary<F, Source::Register>>();
+  return by_source(op, []<Source kSource>() { return select_mmx<mmx_unary<F, kSource>>(); });
 }
 template <auto F>
 Selection mmx_immediate(const Op& op) {
-  return op.is_memory ? select_mmx<mmx_immediate<F, Source::Memory>>()
-                      : select_mmx<mmx_immediate<F, Source::Register>>();
+  return by_source(op, []<Source kSource>() { return select_mmx<mmx_immediate<F, kSource>>(); });
 }
 
 // Instructions that do the same to each element, so that the MMX form is the low half of the SSE2 form.

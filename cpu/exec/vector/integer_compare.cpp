@@ -37,7 +37,7 @@ Selection select_comparison(const Instruction& instruction, const Op& op) {
     case Mnemonic::Pcmpgtq:
       return sse_binary<_mm_cmpgt_epi64>(op);
     case Mnemonic::Ptest:
-      return op.is_memory ? select_sse<ptest<Source::Memory>>() : select_sse<ptest<Source::Register>>();
+      return by_source(op, []<Source kSource>() { return select_sse<ptest<kSource>>(); });
     default:
       return {};
   }

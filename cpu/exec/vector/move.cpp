@@ -26,17 +26,16 @@ void store_whole(Cpu& cpu, const Op& op, TlbEntry* tlb) {
   store_xmm<kSource, kAlignment>(cpu, op, tlb, xmm(cpu, op.reg));
 }
 
-template <Source kSource, Alignment kAlignment>
-Selection whole_memory(const Instruction& instruction) {
-  return stores(instruction) ? select_sse<store_whole<kSource, kAlignment>>()
-                             : select_sse<load_whole<kSource, kAlignment>>();
+template <Alignment kAlignment>
+Selection whole_memory(const Instruction& instruction, const Op& op) {
+  if (stores(instruction)) {
+    return by_source_hot(op, []<Source kSource>() { return select_sse<store_whole<kSource, kAlignment>>(); });
+  }
+  return by_source_hot(op, []<Source kSource>() { return select_sse<load_whole<kSource, kAlignment>>(); });
 }
 template <Alignment kAlignment>
 Selection whole(const Instruction& instruction, const Op& op) {
-  if (op.is_memory) {
-    return is_flat(op) ? whole_memory<Source::Flat, kAlignment>(instruction)
-                       : whole_memory<Source::Memory, kAlignment>(instruction);
-  }
+  if (op.is_memory) return whole_memory<kAlignment>(instruction, op);
   constexpr uint8_t kMovupsStore = 0x11, kMovapsStore = 0x29, kMovdqStore = 0x7F;
   const bool to_rm =
       instruction.opcode == kMovupsStore || instruction.opcode == kMovapsStore || instruction.opcode == kMovdqStore;
@@ -77,10 +76,10 @@ void store_low(Cpu& cpu, const Op& op, TlbEntry* tlb) {
 }
 template <typename T>
 Selection low_memory(const Instruction& instruction, const Op& op) {
-  if (is_flat(op)) {
-    return stores(instruction) ? select_sse<store_low<T, Source::Flat>>() : select_sse<load_low<T, Source::Flat>>();
+  if (stores(instruction)) {
+    return by_source_hot(op, []<Source kSource>() { return select_sse<store_low<T, kSource>>(); });
   }
-  return stores(instruction) ? select_sse<store_low<T, Source::Memory>>() : select_sse<load_low<T, Source::Memory>>();
+  return by_source_hot(op, []<Source kSource>() { return select_sse<load_low<T, kSource>>(); });
 }
 
 template <typename T>
@@ -239,7 +238,7 @@ template <typename T>
 CALCO_HANDLER_CONVENTION void movnti(Cpu* cpu, const Op* op, TlbEntry* tlb) {
   cpu->current_op = op;
   store_memory(*cpu, *op, tlb, static_cast<T>(cpu->registers[op->reg]));
-  [[clang::musttail]] return op[1].handler(cpu, op + 1, tlb);
+  CALCO_NEXT_OPERATION;
 }
 
 // Stores the bytes whose mask byte has its sign set. The whole range must be writable before the first is stored; with
@@ -270,7 +269,7 @@ CALCO_HANDLER_CONVENTION void emms(Cpu* cpu, const Op* op, TlbEntry* tlb) {
   check_mmx_available(*cpu);
   cpu->x87.top = 0;
   cpu->x87.empty = 0xFF;
-  [[clang::musttail]] return op[1].handler(cpu, op + 1, tlb);
+  CALCO_NEXT_OPERATION;
 }
 
 Selection select_special(const Instruction& instruction, const Op&) {

@@ -3,6 +3,7 @@
 
 #include <cstring>
 
+#include "cpu/exec/address.h"
 #include "cpu/exec/vector/host.h"
 #include "cpu/mmu/access.h"
 
@@ -36,11 +37,12 @@ namespace calco::cpu::vector {
 
 // --- Memory ----------------------------------------------------------------------------------------------------------
 
-// Where the memory operand is.
+// Where the source is.
 enum class Source : uint8_t {
-  Register,  // there is none
-  Flat,      // 64-bit mode, 64-bit address, no segment base
-  Memory,    // any
+  Register,
+  Base,     // in memory: 64-bit mode, no segment base; one register
+  Indexed,  // the same with an index
+  Memory,   // anywhere in memory
 };
 
 inline bool is_flat(const Op& op) { return op.address_size == 8 && (op.segment == kNoSegment || op.segment == kSs); }
@@ -49,9 +51,10 @@ inline bool is_flat(const Op& op) { return op.address_size == 8 && (op.segment =
 // TLB, and the slow path then raises the fault.
 template <Source kSource = Source::Memory>
 [[gnu::always_inline]] inline uint64_t memory_linear(Cpu& cpu, const Op& op, unsigned size, bool write) {
-  if (kSource == Source::Flat || is_flat(op)) {
-    return cpu.registers[op.base] + (cpu.registers[op.index] << op.scale) +
-           static_cast<uint64_t>(static_cast<int64_t>(op.displacement));
+  if constexpr (kSource == Source::Base) {
+    return linear_address<AddressShape::Base>(cpu, op, size, write);
+  } else if (kSource == Source::Indexed || is_flat(op)) {
+    return linear_address<AddressShape::Indexed>(cpu, op, size, write);
   }
   return operand_linear(cpu, op, size, write);
 }

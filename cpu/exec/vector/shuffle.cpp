@@ -145,7 +145,7 @@ Selection select_shuffle_only(const Instruction& instruction, const Op& op) {
     case Mnemonic::Pshufb:
       return is_mmx(instruction) ? mmx_binary<pshufb_mmx>(op) : sse_binary_hot<_mm_shuffle_epi8>(op);
     case Mnemonic::Pshufd:
-      return op.is_memory ? select_sse<pshufd<Source::Memory>>() : select_sse<pshufd<Source::Register>>();
+      return by_source(op, []<Source kSource>() { return select_sse<pshufd<kSource>>(); });
     case Mnemonic::Pshuflw:
       return sse_immediate<shuffle_source<kLowWords>>(op);
     case Mnemonic::Pshufhw:
@@ -199,8 +199,7 @@ void blend_by_xmm0(Cpu& cpu, const Op& op, TlbEntry* tlb) {
 }
 template <auto F>
 Selection variable_blend(const Op& op) {
-  return op.is_memory ? select_sse<blend_by_xmm0<F, Source::Memory>>()
-                      : select_sse<blend_by_xmm0<F, Source::Register>>();
+  return by_source(op, []<Source kSource>() { return select_sse<blend_by_xmm0<F, kSource>>(); });
 }
 
 Selection select_blend(const Instruction& instruction, const Op& op) {
