@@ -96,6 +96,7 @@ int64_t Decoder::take_signed(unsigned bytes) {
 
 Status Decoder::run() {
   out_ = Instruction{};
+  out_.code_64 = in_64_bit_code();
   read_prefixes();
   read_opcode();
   if (overrun_ || invalid_) return finish(false);

@@ -159,7 +159,7 @@ struct Instruction {
   uint8_t address_size = 8;   // effective address size in bytes: 2, 4 or 8
   uint8_t condition = 0;      // low four opcode bits of Jcc, Setcc, Cmovcc
   uint8_t vector_length = 0;  // bytes, VEX encodings: 16 or 32; legacy SSE: 0
-  bool code_64 = false;      // decoded as 64-bit code
+  bool code_64 = false;       // decoded as 64-bit code
   bool lock = false;
   bool repeat = false;           // F3 prefix where it is not part of the opcode
   bool repeat_not = false;       // F2 prefix, likewise
