@@ -63,9 +63,7 @@ bool x87_may_go_on(Cpu& cpu, const Op& op) {
   return (cpu.x87.status & x87_status::kErrorSummary) == 0 || x87_error_may_go_on(cpu, op);
 }
 
-bool x87_error_may_go_on(Cpu& cpu, const Op&) {
-  cpu.raise(kX87Error);
-}
+bool x87_error_may_go_on(Cpu& cpu, const Op&) { cpu.raise(kX87Error); }
 
 Selection select_x87(const decode::Instruction& instruction, Op& op) {
   // ST(i) is ModRM.rm; the immediate is free for what FOP will say: ModRM and the low bits of the escape opcode.

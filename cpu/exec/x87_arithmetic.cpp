@@ -18,7 +18,7 @@ void from_memory(Cpu& cpu, const Op& op) {
     if (x87_stack_underflow(x87)) x87_write(x87, 0, kX87Indefinite);
     return;
   }
-  x87_finish(x87, x87_host::arithmetic<kOperation, kFormat>(x87.control, x87_st(x87, 0), &source));
+  x87_finish(x87, x87_host::arithmetic<kOperation, kFormat>(x87_mode(x87), x87_st(x87, 0), &source));
 }
 
 // ST(destination) = ST(destination) operation ST(source), then perhaps pops.
@@ -31,7 +31,7 @@ void between_registers(X87State& x87, unsigned destination, unsigned source) {
     return;
   }
   const uint16_t status =
-      x87_host::arithmetic<kOperation, Format::Extended>(x87.control, x87_st(x87, destination), &x87_st(x87, source));
+      x87_host::arithmetic<kOperation, Format::Extended>(x87_mode(x87), x87_st(x87, destination), &x87_st(x87, source));
   x87_finish(x87, status);
   if (kPop && (x87_unmasked(x87, status) & x87_status::kPreComputation) == 0) x87_pop(x87);
 }

@@ -28,14 +28,14 @@ void compare_memory(Cpu& cpu, const Op& op) {
   X87State& x87 = cpu.x87;
   const bool done = x87_is_empty(x87, 0)
                         ? compare_empty(x87)
-                        : finish_compare(x87, x87_host::compare<kFormat>(x87.control, x87_st(x87, 0), &source));
+                        : finish_compare(x87, x87_host::compare<kFormat>(x87_mode(x87), x87_st(x87, 0), &source));
   if (kPop && done) x87_pop(x87);
 }
 
 template <bool kQuiet>
 uint16_t compare_with(X87State& x87, unsigned index) {
-  if (kQuiet) return x87_host::compare_unordered(x87.control, x87_st(x87, 0), x87_st(x87, index));
-  return x87_host::compare<Format::Extended>(x87.control, x87_st(x87, 0), &x87_st(x87, index));
+  if (kQuiet) return x87_host::compare_unordered(x87_mode(x87), x87_st(x87, 0), x87_st(x87, index));
+  return x87_host::compare<Format::Extended>(x87_mode(x87), x87_st(x87, 0), &x87_st(x87, index));
 }
 
 // kQuiet: quiet NaNs raise nothing (FUCOM).
@@ -74,7 +74,7 @@ void test(Cpu& cpu, const Op&) {
   if (x87_is_empty(x87, 0)) {
     compare_empty(x87);
   } else {
-    finish_compare(x87, x87_host::test(x87.control, x87_st(x87, 0)));
+    finish_compare(x87, x87_host::test(x87_mode(x87), x87_st(x87, 0)));
   }
 }
 

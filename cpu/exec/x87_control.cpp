@@ -42,6 +42,8 @@ void free_register(Cpu& cpu, const Op& op) {
   if (kPop) x87_pop(cpu.x87);
 }
 void nothing(Cpu&, const Op&) {}
+// FENI, FDISI, FSETPM: control instructions of older coprocessors, without a wait.
+void nothing_since_287(Cpu& cpu, const Op&) { check_x87_available(cpu); }
 
 // WAIT looks at CR0.TS only with MP set, and never at EM (SDM vol. 3, 2.5).
 CALCO_HANDLER_CONVENTION void wait(Cpu* cpu, const Op* op, TlbEntry* tlb) {
@@ -76,8 +78,7 @@ Selection select_x87_control_word(const decode::Instruction& instruction) {
     case Mnemonic::Ffreep:
       return select_x87_instruction<free_register<true>>();
     case Mnemonic::Fnop:
-      // FENI, FDISI, FSETPM (DB /4) are control instructions.
-      return instruction.opcode == 0xDB ? select_x87_control<nothing>() : select_x87_instruction<nothing>();
+      return instruction.opcode == 0xDB ? select_plain<nothing_since_287>() : select_x87_instruction<nothing>();
     case Mnemonic::Fwait:
       return {&wait, false};
     default:

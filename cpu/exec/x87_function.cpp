@@ -20,7 +20,7 @@ void finish(X87State& x87, uint16_t status) {
   constexpr uint16_t kNoQuotient = kC1 | (kAnswers & kC2);
   const X87Register& result = x87_st(x87, 0);
   const bool nan = (result.sign_exponent & 0x7FFF) == 0x7FFF && result.significand != uint64_t{1} << 63;
-  const bool quotient = !nan && (status & kInvalid) == 0 && (x87_unmasked(x87, status) & kPreComputation) == 0;
+  const bool quotient = !nan && (x87_unmasked(x87, status) & kPreComputation) == 0;
   x87_finish(x87, status, quotient ? kC1 | kAnswers : kNoQuotient);
 }
 template <uint16_t kAnswers>
@@ -36,7 +36,7 @@ void unary(Cpu& cpu, const Op&) {
     if (stack_fault<kAnswers>(x87, false)) x87_write(x87, 0, kX87Indefinite);
     return;
   }
-  finish<kAnswers>(x87, x87_host::unary<kOperation>(x87.control, x87_st(x87, 0)));
+  finish<kAnswers>(x87, x87_host::unary<kOperation>(x87_mode(x87), x87_st(x87, 0)));
 }
 
 template <Binary kOperation, uint16_t kAnswers>
@@ -46,7 +46,7 @@ void binary(Cpu& cpu, const Op&) {
     if (stack_fault<kAnswers>(x87, false)) x87_write(x87, 0, kX87Indefinite);
     return;
   }
-  finish<kAnswers>(x87, x87_host::binary<kOperation>(x87.control, x87_st(x87, 0), x87_st(x87, 1)));
+  finish<kAnswers>(x87, x87_host::binary<kOperation>(x87_mode(x87), x87_st(x87, 0), x87_st(x87, 1)));
 }
 
 template <Popping kOperation>
@@ -58,7 +58,7 @@ void popping(Cpu& cpu, const Op&) {
     x87_pop(x87);
     return;
   }
-  const Outcome outcome = x87_host::popping<kOperation>(x87.control, x87_st(x87, 0), x87_st(x87, 1));
+  const Outcome outcome = x87_host::popping<kOperation>(x87_mode(x87), x87_st(x87, 0), x87_st(x87, 1));
   x87_finish(x87, outcome.status);
   if (outcome.done) x87_pop(x87);
 }
@@ -74,7 +74,7 @@ void pushing(Cpu& cpu, const Op&) {
     return;
   }
   X87Register second;
-  const Outcome outcome = x87_host::pushing<kOperation>(x87.control, x87_st(x87, 0), second);
+  const Outcome outcome = x87_host::pushing<kOperation>(x87_mode(x87), x87_st(x87, 0), second);
   finish<kAnswers>(x87, outcome.status);
   if (outcome.done) x87_push(x87, second);
 }

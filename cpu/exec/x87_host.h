@@ -1,9 +1,9 @@
 // The host's x87 unit behind functions: bit-exact 80-bit arithmetic. The only file to replace for a host without one.
 //
-// Every function runs one instruction under the guest's control word, masks included, with no exception flag set
-// before, and returns the status word after it: the flags that this operation raised, C0-C3 (garbage where the
-// instruction leaves them alone), and ES where one of them is unmasked. An unmasked exception has the instruction's
-// documented response and is then forgotten; nothing traps on the host. Any thread.
+// Every function runs one instruction under the guest's control word, masks included, and returns the status word after
+// it: the flags that this operation raised and perhaps some that the guest's status word has anyway, C0-C3 (garbage
+// where the instruction leaves them alone), and ES where it raised an unmasked exception. That one has the
+// instruction's documented response and is then forgotten; nothing traps on the host. Any thread.
 #pragma once
 
 #include <cstdint>
@@ -11,6 +11,11 @@
 #include "cpu/state.h"
 
 namespace calco::cpu::x87_host {
+
+struct Mode {
+  uint16_t control;  // the guest's
+  uint16_t known;    // exception flags that are masked and set in the guest's status word
+};
 
 // Memory formats of SDM vol. 1, 4.2 and 4.7.
 enum class Format : uint8_t { Extended, Single, Double, Int16, Int32, Int64, Bcd };
@@ -25,43 +30,43 @@ enum class Arithmetic : uint8_t { Add, Multiply, Subtract, SubtractReversed, Div
 // destination = destination operation source. `source` points at an X87Register (Extended) or at a Single, Double,
 // Int16 or Int32 in memory.
 template <Arithmetic kOperation, Format kFormat>
-uint16_t arithmetic(uint16_t control, X87Register& destination, const void* source);
+uint16_t arithmetic(Mode mode, X87Register& destination, const void* source);
 
 // FCOM, FICOM; C3, C2, C0 are the answer.
 template <Format kFormat>
-uint16_t compare(uint16_t control, const X87Register& first, const void* second);
-uint16_t compare_unordered(uint16_t control, const X87Register& first, const X87Register& second);  // FUCOM
-uint16_t test(uint16_t control, const X87Register& value);                                          // FTST
-uint16_t examine(const X87Register& value);                                                         // FXAM
+uint16_t compare(Mode mode, const X87Register& first, const void* second);
+uint16_t compare_unordered(Mode mode, const X87Register& first, const X87Register& second);  // FUCOM
+uint16_t test(Mode mode, const X87Register& value);                                          // FTST
+uint16_t examine(const X87Register& value);                                                  // FXAM
 
 // FLD, FILD, FBLD of every format but Extended. `value` changes only where done.
 template <Format kFormat>
-Outcome load(uint16_t control, const void* source, X87Register& value);
+Outcome load(Mode mode, const void* source, X87Register& value);
 
 // FST, FIST, FBSTP and (kTruncate) FISTTP to every format but Extended. `destination` is written only where done.
 template <Format kFormat, bool kTruncate>
-Outcome store(uint16_t control, const X87Register& value, void* destination);
+Outcome store(Mode mode, const X87Register& value, void* destination);
 
 enum class Constant : uint8_t { One, Log2Ten, Log2E, Pi, Log10Two, LogETwo, Zero };
-X87Register constant(uint16_t control, Constant which);
+X87Register constant(Mode mode, Constant which);
 
 enum class Unary : uint8_t { TwoToXMinusOne, SquareRoot, RoundToInteger, Sine, Cosine };
 template <Unary kOperation>
-uint16_t unary(uint16_t control, X87Register& value);
+uint16_t unary(Mode mode, X87Register& value);
 
 // FPREM, FPREM1, FSCALE: change ST(0) by ST(1).
 enum class Binary : uint8_t { PartialRemainder, PartialRemainderNearest, Scale };
 template <Binary kOperation>
-uint16_t binary(uint16_t control, X87Register& st0, const X87Register& st1);
+uint16_t binary(Mode mode, X87Register& st0, const X87Register& st1);
 
 // FPATAN, FYL2X, FYL2XP1: the result replaces ST(1), ST(0) is popped; done: it is.
 enum class Popping : uint8_t { ArcTangent, YLog2X, YLog2XPlusOne };
 template <Popping kOperation>
-Outcome popping(uint16_t control, const X87Register& st0, X87Register& st1);
+Outcome popping(Mode mode, const X87Register& st0, X87Register& st1);
 
 // FXTRACT, FPTAN, FSINCOS: replace ST(0) and push a second result; done: `pushed` is valid.
 enum class Pushing : uint8_t { Extract, Tangent, SineCosine };
 template <Pushing kOperation>
-Outcome pushing(uint16_t control, X87Register& st0, X87Register& pushed);
+Outcome pushing(Mode mode, X87Register& st0, X87Register& pushed);
 
 }  // namespace calco::cpu::x87_host

@@ -7,6 +7,7 @@
 #include "cpu/exec/handlers.h"
 #include "cpu/exec/op.h"
 #include "cpu/exec/vector_state.h"
+#include "cpu/exec/x87_host.h"
 #include "cpu/mmu/access.h"
 #include "cpu/state.h"
 
@@ -64,6 +65,10 @@ inline void x87_finish(X87State& x87, uint16_t operation_status, uint16_t condit
   x87.status =
       static_cast<uint16_t>((x87.status & ~conditions) | (operation_status & (conditions | x87_status::kExceptions)));
   if (x87_unmasked(x87, operation_status) != 0) x87.status |= x87_status::kErrorSummary | x87_status::kBusy;
+}
+
+inline x87_host::Mode x87_mode(const X87State& x87) {
+  return {x87.control, static_cast<uint16_t>(x87.status & x87.control & x87_status::kExceptions)};
 }
 
 inline void x87_clear_c1(X87State& x87) { x87.status &= static_cast<uint16_t>(~x87_status::kC1); }

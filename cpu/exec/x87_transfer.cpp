@@ -23,7 +23,7 @@ void load_memory(Cpu& cpu, const Op& op) {
   X87State& x87 = cpu.x87;
   if (!has_room(x87)) return;
   X87Register value;
-  const Outcome outcome = x87_host::load<kFormat>(x87.control, &source, value);
+  const Outcome outcome = x87_host::load<kFormat>(x87_mode(x87), &source, value);
   x87_finish(x87, outcome.status);
   if (outcome.done) x87_push(x87, value);
 }
@@ -39,7 +39,7 @@ void load_bcd(Cpu& cpu, const Op& op) {
   X87State& x87 = cpu.x87;
   if (!has_room(x87)) return;
   X87Register value;
-  const Outcome outcome = x87_host::load<Format::Bcd>(x87.control, &source, value);
+  const Outcome outcome = x87_host::load<Format::Bcd>(x87_mode(x87), &source, value);
   x87_finish(x87, outcome.status);
   if (outcome.done) x87_push(x87, value);
 }
@@ -58,16 +58,16 @@ void load_constant(Cpu& cpu, const Op&) {
   X87State& x87 = cpu.x87;
   if (!has_room(x87)) return;
   x87_clear_c1(x87);
-  x87_push(x87, x87_host::constant(x87.control, kConstant));
+  x87_push(x87, x87_host::constant(x87_mode(x87), kConstant));
 }
 
 // What a store to memory of ST(0) gives. An unmasked stack fault or exception stores nothing and does not pop.
 template <Format kFormat, bool kTruncate>
 Outcome convert(X87State& x87, void* destination) {
-  if (!x87_is_empty(x87, 0)) return x87_host::store<kFormat, kTruncate>(x87.control, x87_st(x87, 0), destination);
+  if (!x87_is_empty(x87, 0)) return x87_host::store<kFormat, kTruncate>(x87_mode(x87), x87_st(x87, 0), destination);
   const uint16_t status = x87_status::kInvalid | x87_status::kStackFault;
   if ((x87.control & x87_status::kInvalid) == 0) return {status, false};
-  x87_host::store<kFormat, kTruncate>(kX87ControlInitial, kX87Indefinite, destination);
+  x87_host::store<kFormat, kTruncate>({kX87ControlInitial, 0}, kX87Indefinite, destination);
   return {status, true};
 }
 void finish_store(X87State& x87, const Outcome& outcome, bool pop) {
