@@ -40,6 +40,10 @@ struct Environment {
   // The processor asks for a machine reset (triple fault). May be called from execution; must only post a request.
   std::function<void()> triple_fault;
   unsigned index;  // 0 is the bootstrap processor
+  // FERR# and IGNNE#, for CR0.NE clear: an unmasked x87 exception is pending and an instruction waits (true: raise
+  // IRQ 13; answers whether IGNNE# lets the instruction go on), or none is pending any more (false). Where empty, #MF
+  // is raised instead. May be called from execution.
+  std::function<bool(bool pending)> x87_error = {};
   // Lists code for -d in_asm; may be empty.
   std::function<std::string(const uint8_t* bytes, size_t size, decode::CodeSize code_size, uint64_t address)>
       disassemble = {};

@@ -4,6 +4,7 @@
 namespace calco::cpu {
 namespace {
 
+// FERR# goes inactive when no unmasked exception is left.
 void update_summary(Cpu& cpu) {
   X87State& x87 = cpu.x87;
   constexpr uint16_t kSummary = x87_status::kErrorSummary | x87_status::kBusy;
@@ -11,7 +12,9 @@ void update_summary(Cpu& cpu) {
     x87.status |= kSummary;
     return;
   }
+  const bool was_pending = (x87.status & kSummary) != 0;
   x87.status &= static_cast<uint16_t>(~kSummary);
+  if (was_pending && (cpu.cr0 & cr0::kNe) == 0 && cpu.environment().x87_error) cpu.environment().x87_error(false);
 }
 
 }  // namespace
@@ -63,7 +66,14 @@ bool x87_may_go_on(Cpu& cpu, const Op& op) {
   return (cpu.x87.status & x87_status::kErrorSummary) == 0 || x87_error_may_go_on(cpu, op);
 }
 
-bool x87_error_may_go_on(Cpu& cpu, const Op&) { cpu.raise(kX87Error); }
+bool x87_error_may_go_on(Cpu& cpu, const Op& op) {
+  if ((cpu.cr0 & cr0::kNe) != 0 || !cpu.environment().x87_error) cpu.raise(kX87Error);
+  if (cpu.environment().x87_error(true)) return true;
+  cpu.registers[kRip] += op.offset;
+  cpu.instructions_retired += op.instructions - 1u;
+  cpu.current_op = nullptr;
+  return false;
+}
 
 Selection select_x87(const decode::Instruction& instruction, Op& op) {
   // ST(i) is ModRM.rm; the immediate is free for what FOP will say: ModRM and the low bits of the escape opcode.
