@@ -10,6 +10,7 @@
 
 #include "devices/host/file_backend.h"
 #include "devices/host/null_backend.h"
+#include "devices/host/pipe_backend.h"
 #include "devices/host/pty_backend.h"
 #include "devices/host/stdio_backend.h"
 #include "machine/core/option_error.h"
@@ -19,8 +20,8 @@ namespace calco::devices {
 namespace {
 
 constexpr std::string_view kDevices =
-    "write stdio, mon:stdio, file:PATH, null, none, pty, unix:PATH, tcp:HOST:PORT or chardev:ID";
-constexpr std::string_view kBackends = "write stdio, file, null, pty, socket or ringbuf, then ,id=ID";
+    "write stdio, mon:stdio, file:PATH, pipe:PATH, null, none, pty, unix:PATH, tcp:HOST:PORT or chardev:ID";
+constexpr std::string_view kBackends = "write stdio, file, pipe, null, pty, socket or ringbuf, then ,id=ID";
 
 // Splits at single commas; two of them stand for one in a value.
 std::vector<std::string> split_at_commas(std::string_view text) {
@@ -166,6 +167,10 @@ CharacterSpec::Target parse_target(std::string_view option, std::string_view tex
     if (rest.empty()) settings.fail("path missing; write file:PATH");
     return CharacterSpec::File{.path = std::string(rest)};
   }
+  if (scheme == "pipe:") {
+    if (rest.empty()) settings.fail("path missing; write pipe:PATH");
+    return CharacterSpec::Pipe{std::string(rest)};
+  }
   if (scheme == "chardev:") {
     if (rest.empty()) settings.fail("id missing; write chardev:ID with the id of a -chardev");
     return CharacterSpec::Reference{std::string(rest)};
@@ -193,6 +198,7 @@ CharacterSpec::Target take_backend(Settings& settings, std::string_view kind) {
     std::string path = settings.take_required("path");
     return CharacterSpec::File{std::move(path), settings.take_switch("append", false)};
   }
+  if (kind == "pipe") return CharacterSpec::Pipe{settings.take_required("path")};
   if (kind == "ringbuf" || kind == "memory") {
     const uint64_t size = settings.take_number("size", RingBufferBackend::kDefaultCapacity, uint64_t{1} << 30);
     if (!std::has_single_bit(size)) settings.fail("the size has to be a power of two");
@@ -243,6 +249,7 @@ struct BackendMaker {
   Result operator()(const CharacterSpec::File& file) const {
     return std::make_unique<FileBackend>(loop, file.path, file.append);
   }
+  Result operator()(const CharacterSpec::Pipe& pipe) const { return std::make_unique<PipeBackend>(loop, pipe.path); }
   Result operator()(const CharacterSpec::Pty&) const { return std::make_unique<PtyBackend>(loop, label); }
   Result operator()(const SocketOptions& socket) const { return std::make_unique<SocketBackend>(loop, socket); }
   Result operator()(const CharacterSpec::RingBuffer& ring) const {

@@ -25,6 +25,9 @@ struct CharacterSpec {
     std::string path;
     bool append = false;
   };
+  struct Pipe {
+    std::string path;
+  };
   struct Pty {};
   struct RingBuffer {
     size_t capacity = RingBufferBackend::kDefaultCapacity;
@@ -32,7 +35,7 @@ struct CharacterSpec {
   struct Reference {
     std::string id;  // of a -chardev
   };
-  using Target = std::variant<None, Null, Stdio, File, Pty, SocketOptions, RingBuffer, Reference>;
+  using Target = std::variant<None, Null, Stdio, File, Pipe, Pty, SocketOptions, RingBuffer, Reference>;
 
   Target target;
   std::string id;             // -chardev only
@@ -40,9 +43,9 @@ struct CharacterSpec {
   bool with_monitor = false;  // "mon:": the monitor is one of them
 };
 
-// The argument of -serial, -monitor, -debugcon and the like: "stdio", "mon:stdio", "file:PATH", "null", "none", "pty",
-// "unix:PATH,server=on,wait=off", "tcp:HOST:PORT,server=on", "chardev:ID". `option` ("-serial") is for messages.
-// Throws OptionError.
+// The argument of -serial, -monitor, -debugcon and the like: "stdio", "mon:stdio", "file:PATH", "pipe:PATH", "null",
+// "none", "pty", "unix:PATH,server=on,wait=off", "tcp:HOST:PORT,server=on", "chardev:ID". `option` ("-serial") is for
+// messages. Throws OptionError.
 CharacterSpec parse_character_device(std::string_view option, std::string_view text);
 
 // The argument of -chardev: "socket,id=ID,path=PATH,server=on". Throws OptionError.

@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <termios.h>
@@ -18,6 +19,7 @@
 #include <sstream>
 
 #include "devices/host/file_backend.h"
+#include "devices/host/pipe_backend.h"
 #include "devices/host/pty_backend.h"
 #include "devices/host/ring_buffer_backend.h"
 #include "devices/host/socket_backend.h"
@@ -187,6 +189,23 @@ TEST_F(CharacterBackendTest, FileHasAllOutputAtTheEnd) {
 
 TEST_F(CharacterBackendTest, FileThatCannotBeMadeIsAnError) {
   EXPECT_THROW(FileBackend(loop_, "/nonexistent/serial.log", false), std::system_error);
+}
+
+TEST_F(CharacterBackendTest, NamedPipesComeAsAPair) {
+  const std::string path = temporary_path("-pipe");
+  EXPECT_THROW(PipeBackend(loop_, path), std::system_error);
+  ASSERT_EQ(::mkfifo((path + ".in").c_str(), 0600), 0);
+  ASSERT_EQ(::mkfifo((path + ".out").c_str(), 0600), 0);
+  PipeBackend backend(loop_, path);
+  connect(backend);
+  const FileDescriptor input(::open((path + ".in").c_str(), O_WRONLY | O_CLOEXEC));
+  const FileDescriptor output(::open((path + ".out").c_str(), O_RDONLY | O_CLOEXEC));
+  ASSERT_EQ(::write(input.get(), "in", 2), 2);
+  EXPECT_TRUE(eventually([&] { return front_end_.input == "in"; }));
+  send(backend, "out");
+  EXPECT_EQ(read_exactly(output.get(), 3), "out");
+  std::filesystem::remove(path + ".in");
+  std::filesystem::remove(path + ".out");
 }
 
 TEST_F(CharacterBackendTest, RingBufferKeepsTheNewestOutput) {

@@ -23,6 +23,7 @@ TEST(CharacterOptions, PlainNames) {
   serial<CharacterSpec::None>("none");
   serial<CharacterSpec::Pty>("pty");
   EXPECT_EQ(serial<CharacterSpec::File>("file:/tmp/a,b").path, "/tmp/a,b");
+  EXPECT_EQ(serial<CharacterSpec::Pipe>("pipe:/tmp/p").path, "/tmp/p");
   EXPECT_EQ(serial<CharacterSpec::Reference>("chardev:con").id, "con");
 }
 
