@@ -7,7 +7,7 @@ namespace calco::devices {
 namespace {
 
 constexpr unsigned kFirstControlRegister = 8;
-enum ControlRegister : unsigned {
+enum ControlRegister : uint8_t {
   kCommandOrStatus = 8,
   kRequest = 9,
   kSingleMask = 10,

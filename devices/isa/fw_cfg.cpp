@@ -36,8 +36,8 @@ void append_big_endian(std::vector<uint8_t>& bytes, uint64_t value, unsigned siz
 }
 
 std::vector<uint8_t> little_endian(uint64_t value, unsigned size) {
-  std::vector<uint8_t> bytes;
-  for (unsigned i = 0; i < size; ++i) bytes.push_back(static_cast<uint8_t>(value >> (i * 8)));
+  std::vector<uint8_t> bytes(size);
+  for (unsigned i = 0; i < size; ++i) bytes[i] = static_cast<uint8_t>(value >> (i * 8));
   return bytes;
 }
 

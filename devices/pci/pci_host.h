@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <string_view>
 
@@ -21,8 +22,8 @@ class PciHost final : public Device, public RegisterWindow {
  public:
   static constexpr uint16_t kPort = 0xCF8;
   static constexpr uint32_t kPortCount = 8;
-  static constexpr unsigned kSlots = 32;
-  static constexpr unsigned kFunctions = 8;
+  static constexpr size_t kSlots = 32;
+  static constexpr size_t kFunctions = 8;
 
   // Plugs a function in; it outlives the host. Throws std::invalid_argument where the place does not exist or is taken.
   void attach(unsigned slot, unsigned function, PciDevice& device);
