@@ -1,6 +1,5 @@
 #include "devices/pci/piix3.h"
 
-#include <stdexcept>
 #include <utility>
 
 #include "machine/core/archive.h"
@@ -18,8 +17,6 @@ constexpr uint32_t kRoutableIrqs = 0xDEF8;  // not 0, 1, 2, 8, 13 (82371SB, 2.2.
 // Reset control register (82371SB, 2.5.5.2).
 constexpr uint8_t kSystemReset = 1u << 1;
 constexpr uint8_t kResetProcessor = 1u << 2;
-
-constexpr unsigned kMaximumSources = 64;
 
 }  // namespace
 
@@ -52,23 +49,11 @@ Piix3::Piix3(const PciBuses& buses, std::array<IrqLine, kIsaIrqCount> isa_irqs, 
   define(0xAE, 1, 0x00, 0xFF);
 }
 
-IrqLine Piix3::interrupt_line(unsigned slot, unsigned pin) {
-  if (sources_ == kMaximumSources) throw std::length_error("PIIX3: too many interrupt wires");
-  return IrqLine(
-      [this, pirq = pirq_of(slot, pin), source = sources_++](bool level) { set_pirq_source(pirq, source, level); });
-}
-
-void Piix3::set_pirq_source(unsigned pirq, unsigned source, bool level) {
-  const uint64_t bit = uint64_t{1} << source;
-  asserted_sources_[pirq] = level ? asserted_sources_[pirq] | bit : asserted_sources_[pirq] & ~bit;
-  drive_isa_irqs();
-}
-
 void Piix3::drive_isa_irqs() {
   uint32_t asserted = 0;
   for (unsigned pirq = 0; pirq < kPirqCount; ++pirq) {
     const uint32_t route = config(kRouteControl + pirq, 1);
-    if (asserted_sources_[pirq] != 0 && (route & kRouteDisabled) == 0) asserted |= 1u << (route & kRouteIrqMask);
+    if (pirqs_[pirq].level() && (route & kRouteDisabled) == 0) asserted |= 1u << (route & kRouteIrqMask);
   }
   asserted &= kRoutableIrqs;
   for (unsigned irq = 0; irq < kIsaIrqCount; ++irq) isa_irqs_[irq].set((asserted >> irq & 1) != 0);

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 
+#include "devices/irq/wired_or.h"
 #include "devices/member_window.h"
 #include "devices/pci/pci_device.h"
 
@@ -26,13 +27,12 @@ class Piix3 final : public PciDevice {
   static constexpr uint16_t kResetControlPort = 0xCF9;
 
   // `isa_irqs[n]` is driven while a PIRQ# routed to ISA interrupt n is asserted; where ISA devices share n, the builder
-  // joins the wires. `request_reset` asks for a hard reset of the machine.
+  // joins the wires (WiredOr). `request_reset` asks for a hard reset of the machine.
   Piix3(const PciBuses& buses, std::array<IrqLine, kIsaIrqCount> isa_irqs, std::function<void()> request_reset,
         Log& log);
 
-  // A new wire for the interrupt pin (1: INTA# to 4: INTD#) of a function in `slot`. At most 64 can be had; more
-  // throw std::length_error. The bridge outlives the wire's users.
-  IrqLine interrupt_line(unsigned slot, unsigned pin);
+  // A new wire for the interrupt pin (1: INTA# to 4: INTD#) of a function in `slot`. The bridge outlives its users.
+  IrqLine interrupt_line(unsigned slot, unsigned pin) { return pirqs_[pirq_of(slot, pin)].input(); }
   // Which of PIRQA# (0) to PIRQD# (3) the board connects that pin to: slot 1's INTA# to PIRQA#, rotating by slot.
   static unsigned pirq_of(unsigned slot, unsigned pin) { return (slot + pin + 2) % kPirqCount; }
 
@@ -47,14 +47,16 @@ class Piix3 final : public PciDevice {
  private:
   uint64_t read_reset_control(uint64_t offset, unsigned size);
   void write_reset_control(uint64_t offset, unsigned size, uint64_t value);
-  void set_pirq_source(unsigned pirq, unsigned source, bool level);
   void drive_isa_irqs();
+  IrqLine rerouting_line() {
+    return IrqLine([this](bool) { drive_isa_irqs(); });
+  }
 
   std::array<IrqLine, kIsaIrqCount> isa_irqs_;
   std::function<void()> request_reset_;
   Log& log_;
-  std::array<uint64_t, kPirqCount> asserted_sources_{};  // one bit a wire; follows the wires, not in snapshots
-  unsigned sources_ = 0;
+  std::array<WiredOr, kPirqCount> pirqs_{WiredOr(rerouting_line()), WiredOr(rerouting_line()),
+                                         WiredOr(rerouting_line()), WiredOr(rerouting_line())};
   uint8_t reset_control_ = 0;
   MemberWindow<Piix3, &Piix3::read_reset_control, &Piix3::write_reset_control, 1> reset_control_window_{*this};
 };
