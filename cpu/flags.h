@@ -30,7 +30,21 @@ constexpr uint32_t flag_kind(FlagKind kind, unsigned size_log2) { return static_
 // The six arithmetic flags of a lazy triple, in their RFLAGS places.
 uint64_t arithmetic_flags(const LazyFlags& lazy);
 
-inline bool carry_flag(const LazyFlags& lazy) { return (arithmetic_flags(lazy) & rflags::kCf) != 0; }
+// CF alone; what INC, DEC, ADC and SBB ask for.
+inline bool carry_flag(const LazyFlags& lazy) {
+  switch (static_cast<FlagKind>(lazy.kind & 0xFF)) {
+    case FlagKind::Logic:
+      return false;
+    case FlagKind::Add:
+    case FlagKind::Subtract:
+      return lazy.first < lazy.second;
+    case FlagKind::Increment:
+    case FlagKind::Decrement:
+      return lazy.second != 0;
+    default:
+      return (arithmetic_flags(lazy) & rflags::kCf) != 0;
+  }
+}
 
 inline void set_arithmetic_flags(LazyFlags& lazy, uint64_t value) {
   lazy.kind = flag_kind(FlagKind::Explicit, 3);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstring>
 
 #include "cpu/cpu.h"
@@ -257,7 +258,7 @@ void BlockCache::Builder::build() {
     if (!add_instruction()) break;
   }
   if (!ended_) add_fall_through();
-  ops.push_back(Op{});  // the link
+  ops.push_back(std::bit_cast<Op>(Link{}));
 }
 
 // False where the block must end before the next instruction.

@@ -34,9 +34,9 @@ static_assert(sizeof(Block) == 32);
 // operations that follow, once they are known. Only targets in the block's own linear page are linked; so a link
 // depends on no mapping but the one that is being executed.
 struct Link {
-  const Op* taken;
-  const Op* not_taken;
-  uint64_t reserved[2];
+  const Op* taken = nullptr;
+  const Op* not_taken = nullptr;
+  uint64_t reserved[2] = {};
 };
 static_assert(sizeof(Link) == sizeof(Op));
 
