@@ -244,6 +244,9 @@ CALCO_HANDLER_CONVENTION void fall_through(Cpu* cpu, const Op* op, TlbEntry* tlb
 
 CALCO_HANDLER_CONVENTION void block_dropped(Cpu* cpu, const Op* op, TlbEntry*) {
   cpu->registers[kRip] += op->offset;
+  // What led here must not do so again.
+  JumpCacheEntry& entry = cpu->jump_cache[BlockCache::jump_cache_index(cpu->registers[kRip])];
+  if (entry.ops == op) entry = JumpCacheEntry{};
   cpu->current_op = nullptr;
 }
 

@@ -62,6 +62,10 @@ void Cpu::step() {
   if (!shadowed) check_instruction_breakpoint(*this);
   interrupt_shadow = false;
   const Op* ops = next_block(*this);
+  while (ops->handler == &block_dropped) {
+    ops->handler(this, ops, tlb);
+    ops = next_block(*this);
+  }
   ops->handler(this, ops, tlb);
   // A shadow that the instruction began itself covers the next one.
   if (shadowed) recheck_interrupts();

@@ -68,7 +68,7 @@ TEST_F(SelfModifyingCode, InstructionAcrossTwoPagesFollowsItsSecondHalf) {
   cpu->activity = Activity::Running;
   start_at(address);
   cpu->run();
-  EXPECT_EQ(cpu->registers[kRax], 0x201u);
+  EXPECT_EQ(cpu->registers[kRax], 0x20001u);
 }
 
 }  // namespace
