@@ -122,9 +122,10 @@ void load_vector_halves(Cpu& cpu, const Area& area, unsigned offset, unsigned ha
 }
 
 void commit_x87(Cpu& cpu, const Loaded& loaded) {
+  const uint16_t status_before = cpu.x87.status;
   cpu.x87 = loaded.x87;
-  x87_set_control(cpu, loaded.x87.control);
-  x87_set_status_word(cpu, loaded.status_word);
+  cpu.x87.status = status_before;
+  x87_set_words(cpu, loaded.x87.control, loaded.status_word);
 }
 void commit_vector_halves(Cpu& cpu, const Area& area, unsigned half, const Loaded& loaded) {
   for (unsigned i = 0; i < area.vector_registers; ++i) {

@@ -2,32 +2,18 @@
 #include "cpu/exec/x87_state.h"
 
 namespace calco::cpu {
-namespace {
-
-// FERR# goes inactive when no unmasked exception is left.
-void update_summary(Cpu& cpu) {
+void x87_set_words(Cpu& cpu, uint16_t control, uint16_t status) {
   X87State& x87 = cpu.x87;
   constexpr uint16_t kSummary = x87_status::kErrorSummary | x87_status::kBusy;
-  if (x87_unmasked(x87, x87.status) != 0) {
-    x87.status |= kSummary;
-    return;
-  }
   const bool was_pending = (x87.status & kSummary) != 0;
-  x87.status &= static_cast<uint16_t>(~kSummary);
-  if (was_pending && (cpu.cr0 & cr0::kNe) == 0 && cpu.environment().x87_error) cpu.environment().x87_error(false);
-}
-
-}  // namespace
-
-void x87_set_control(Cpu& cpu, uint16_t control) {
-  cpu.x87.control = (control & kX87ControlWritable) | kX87ControlFixed;
-  update_summary(cpu);
-}
-
-void x87_set_status_word(Cpu& cpu, uint16_t status) {
-  cpu.x87.status = static_cast<uint16_t>(status & ~x87_status::kTop);
-  cpu.x87.top = status >> x87_status::kTopShift & 7;
-  update_summary(cpu);
+  x87.control = (control & kX87ControlWritable) | kX87ControlFixed;
+  x87.status = static_cast<uint16_t>(status & ~(x87_status::kTop | kSummary));
+  x87.top = status >> x87_status::kTopShift & 7;
+  if (x87_unmasked(x87, status) != 0) {
+    x87.status |= kSummary;
+  } else if (was_pending && (cpu.cr0 & cr0::kNe) == 0 && cpu.environment().x87_error) {
+    cpu.environment().x87_error(false);
+  }
 }
 
 void x87_initialize(Cpu& cpu) {
@@ -35,13 +21,7 @@ void x87_initialize(Cpu& cpu) {
   x87.empty = 0xFF;
   x87.opcode = x87.code_selector = x87.data_selector = 0;
   x87.instruction_pointer = x87.data_pointer = 0;
-  x87_set_control(cpu, kX87ControlInitial);
-  x87_set_status_word(cpu, 0);
-}
-
-void x87_clear_exceptions(Cpu& cpu) {
-  cpu.x87.status &= x87_status::kConditions;
-  update_summary(cpu);
+  x87_set_words(cpu, kX87ControlInitial, 0);
 }
 
 X87Register x87_load_extended(Cpu& cpu, const Op& op) {

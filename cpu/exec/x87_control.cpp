@@ -6,7 +6,9 @@ namespace {
 
 using decode::Mnemonic;
 
-void load_control(Cpu& cpu, const Op& op) { x87_set_control(cpu, load_operand<uint16_t>(cpu, op)); }
+void load_control(Cpu& cpu, const Op& op) {
+  x87_set_words(cpu, load_operand<uint16_t>(cpu, op), x87_status_word(cpu.x87));
+}
 
 // The instructions without a wait check CR0 only; a pending exception does not stop them.
 void store_control(Cpu& cpu, const Op& op) {
@@ -27,7 +29,7 @@ void initialize(Cpu& cpu, const Op&) {
 }
 void clear_exceptions(Cpu& cpu, const Op&) {
   check_x87_available(cpu);
-  x87_clear_exceptions(cpu);
+  x87_set_words(cpu, cpu.x87.control, x87_status_word(cpu.x87) & (x87_status::kConditions | x87_status::kTop));
 }
 
 template <int kStep>

@@ -113,8 +113,7 @@ void read_environment(Cpu& cpu, const Op& op, const uint8_t* image) {
   for (unsigned i = 0; i < kFields; ++i) std::memcpy(&fields[i], image + i * field_size, field_size);
   read_pointers(cpu, fields, wide);
   cpu.x87.empty = empty_of_tag_word(fields[kTag]);
-  x87_set_control(cpu, static_cast<uint16_t>(fields[kControl]));
-  x87_set_status_word(cpu, static_cast<uint16_t>(fields[kStatus]));
+  x87_set_words(cpu, static_cast<uint16_t>(fields[kControl]), static_cast<uint16_t>(fields[kStatus]));
 }
 
 void store_environment(Cpu& cpu, const Op& op) {
@@ -122,7 +121,7 @@ void store_environment(Cpu& cpu, const Op& op) {
   std::array<uint8_t, 4 * kFields> image;
   const unsigned size = write_environment(cpu, op, image.data());
   store_block(cpu, operand_linear(cpu, op, size, true), image.data(), size, op.segment == kSs);
-  x87_set_control(cpu, cpu.x87.control | x87_status::kExceptions);
+  x87_set_words(cpu, cpu.x87.control | x87_status::kExceptions, x87_status_word(cpu.x87));
 }
 void load_environment(Cpu& cpu, const Op& op) {
   std::array<uint8_t, 4 * kFields> image;

@@ -88,13 +88,10 @@ inline uint16_t x87_status_word(const X87State& x87) {
   return static_cast<uint16_t>(x87.status | x87.top << x87_status::kTopShift);
 }
 
-// Loads of the control and status words: exceptions become pending or stop being so, as the new masks say.
-void x87_set_control(Cpu& cpu, uint16_t control);
-void x87_set_status_word(Cpu& cpu, uint16_t status);
+// Loads the control and the status word: exceptions become pending or stop being so, as the masks say.
+void x87_set_words(Cpu& cpu, uint16_t control, uint16_t status);
 // FNINIT (SDM vol. 2, FINIT): registers keep their contents.
 void x87_initialize(Cpu& cpu);
-// Forgets all exceptions (FNCLEX).
-void x87_clear_exceptions(Cpu& cpu);
 
 // --- 80-bit memory operands ------------------------------------------------------------------------------------------
 

@@ -134,7 +134,7 @@ constexpr FeatureFlag kFlags[] = {
     {"xsaveopt", FeatureWord::LeafDEax, 0, true, Feature::Xsaveopt},
     {"xsavec", FeatureWord::LeafDEax, 1, true, Feature::Xsavec},
     {"xgetbv1", FeatureWord::LeafDEax, 2, true, Feature::Xgetbv1},
-    {"xsaves", FeatureWord::LeafDEax, 3, false, Feature::Xsaves},
+    {"xsaves", FeatureWord::LeafDEax, 3, true, Feature::Xsaves},
     {"syscall", FeatureWord::Leaf80000001Edx, 11, true, Feature::Syscall},
     {"mp", FeatureWord::Leaf80000001Edx, 19, false},
     {"nx", FeatureWord::Leaf80000001Edx, 20, true, Feature::Nx},
