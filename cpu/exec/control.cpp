@@ -244,8 +244,6 @@ CALCO_HANDLER_CONVENTION void fall_through(Cpu* cpu, const Op* op, TlbEntry* tlb
 
 CALCO_HANDLER_CONVENTION void block_dropped(Cpu* cpu, const Op* op, TlbEntry*) {
   cpu->registers[kRip] += op->offset;
-  // The jump cache may have led here and must not do so again.
-  cpu->jump_cache[BlockCache::jump_cache_index(cpu->registers[kRip])].rip = ~uint64_t{0};
   // What led here must not do so again.
   JumpCacheEntry& entry = cpu->jump_cache[BlockCache::jump_cache_index(cpu->registers[kRip])];
   if (entry.ops == op) entry = JumpCacheEntry{};

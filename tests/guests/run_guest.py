@@ -1,0 +1,53 @@
+#!/usr/bin/env python3
+"""Runs one guest of guests.toml under calco on a pseudo-terminal: waits, types, checks text and exit status.
+
+usage: run_guest.py CALCO GUESTS_FOLDER NAME [further calco arguments]
+"""
+
+import shlex
+import sys
+import time
+import tomllib
+from pathlib import Path
+
+import pexpect
+
+
+def guest_called(name):
+    table = tomllib.loads((Path(__file__).parent / "guests.toml").read_text())
+    return next(guest for guest in table["guest"] if guest["name"] == name)
+
+
+def main():
+    calco, folder, name, *further = sys.argv[1:]
+    guest = guest_called(name)
+    arguments = shlex.split(guest["arguments"].format(guests=folder)) + further
+    deadline = time.monotonic() + guest["seconds"]
+    child = pexpect.spawn(calco, arguments, timeout=guest["seconds"], encoding="utf-8", codec_errors="replace",
+                          dimensions=(50, 200))
+    child.logfile_read = sys.stdout
+    child.delaybeforesend = None
+    output = ""
+    for text, typed in guest["steps"]:
+        try:
+            child.expect(text, timeout=max(1, deadline - time.monotonic()))
+        except (pexpect.TIMEOUT, pexpect.EOF) as problem:
+            child.close(force=True)
+            sys.exit(f"\n{name}: '{text}' did not appear: {type(problem).__name__}")
+        output += child.before + child.after
+        child.send(typed)
+    try:
+        child.expect(pexpect.EOF, timeout=max(5, deadline - time.monotonic()))
+    except pexpect.TIMEOUT:
+        child.close(force=True)
+        sys.exit(f"\n{name}: calco did not end")
+    output += child.before
+    child.close()
+    unwanted = [text for text in guest.get("absent", []) if text in output]
+    if unwanted:
+        sys.exit(f"\n{name}: the output has {unwanted}")
+    if child.exitstatus != guest["status"]:
+        sys.exit(f"\n{name}: exit status {child.exitstatus} (signal {child.signalstatus}), not {guest['status']}")
+
+
+main()
