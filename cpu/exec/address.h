@@ -33,6 +33,46 @@ template <AddressShape kShape>
   }
 }
 
+// Where the fast path may read, write, or both; null where the TLB does not allow it.
+template <typename T>
+[[gnu::always_inline]] inline const void* readable_host(const TlbEntry* tlb, uint64_t linear) {
+  const TlbEntry& entry = tlb[(linear >> 12) & (kTlbEntries - 1)];
+  const bool hit = ((linear + (sizeof(T) - 1)) & ~uint64_t{0xFFF}) == entry.read;
+  return hit ? reinterpret_cast<const void*>(linear + entry.addend) : nullptr;
+}
+template <typename T>
+[[gnu::always_inline]] inline void* writable_host(const TlbEntry* tlb, uint64_t linear) {
+  const TlbEntry& entry = tlb[(linear >> 12) & (kTlbEntries - 1)];
+  const bool hit = ((linear + (sizeof(T) - 1)) & ~uint64_t{0xFFF}) == entry.write;
+  return hit ? reinterpret_cast<void*>(linear + entry.addend) : nullptr;
+}
+
+// Hot handlers of a 64-bit address shape begin with one of these. Where the TLB does not serve the access they go on,
+// by tail call and so without a stack frame of their own, in their variant for AddressShape::General, which can raise.
+// The shape's name must be kShape.
+#define CALCO_LOAD_OPERAND(T, value, ...)                                                          \
+  T value;                                                                                         \
+  if constexpr (kShape == AddressShape::General) {                                                 \
+    value = load_shaped<T, kShape>(*cpu, op, tlb);                                                 \
+  } else {                                                                                         \
+    const void* host = readable_host<T>(tlb, linear_address<kShape>(*cpu, *op, sizeof(T), false)); \
+    if (host == nullptr) [[unlikely]]                                                              \
+      [[clang::musttail]] return __VA_ARGS__(cpu, op, tlb);                                        \
+    std::memcpy(&value, host, sizeof(T));                                                          \
+  }                                                                                                \
+  static_assert(true)
+#define CALCO_STORE_OPERAND(T, value, ...)                                                  \
+  if constexpr (kShape == AddressShape::General) {                                          \
+    store_shaped<T, kShape>(*cpu, op, tlb, value);                                          \
+  } else {                                                                                  \
+    const T stored = value;                                                                 \
+    void* host = writable_host<T>(tlb, linear_address<kShape>(*cpu, *op, sizeof(T), true)); \
+    if (host == nullptr) [[unlikely]]                                                       \
+      [[clang::musttail]] return __VA_ARGS__(cpu, op, tlb);                                 \
+    std::memcpy(host, &stored, sizeof(T));                                                  \
+  }                                                                                         \
+  static_assert(true)
+
 // Load and store of the operation's memory operand on the fast path. `current_op` is set first: anything slow may
 // raise.
 template <typename T, AddressShape kShape>

@@ -155,7 +155,7 @@ CALCO_HANDLER_CONVENTION void register_immediate(Cpu* cpu, const Op* op, TlbEntr
 
 template <typename Operation, typename T, AddressShape kShape>
 CALCO_HANDLER_CONVENTION void register_memory(Cpu* cpu, const Op* op, TlbEntry* tlb) {
-  const T source = load_shaped<T, kShape>(*cpu, op, tlb);
+  CALCO_LOAD_OPERAND(T, source, register_memory<Operation, T, AddressShape::General>);
   const T result = Operation::template apply<T>(*cpu, read_register<T>(*cpu, op->reg), source);
   if constexpr (Operation::kWrites) write_register<T>(*cpu, op->reg, result);
   CALCO_NEXT_OPERATION;
@@ -165,12 +165,22 @@ CALCO_HANDLER_CONVENTION void register_memory(Cpu* cpu, const Op* op, TlbEntry* 
 template <typename Operation, typename T, AddressShape kShape, bool kImmediate>
 CALCO_HANDLER_CONVENTION void memory_any(Cpu* cpu, const Op* op, TlbEntry* tlb) {
   const T source = kImmediate ? static_cast<T>(op->immediate) : read_register<T>(*cpu, op->reg);
-  if constexpr (Operation::kWrites) {
+  if constexpr (!Operation::kWrites) {
+    CALCO_LOAD_OPERAND(T, value, memory_any<Operation, T, AddressShape::General, kImmediate>);
+    Operation::template apply<T>(*cpu, value, source);
+  } else if constexpr (kShape == AddressShape::General) {
     // The flags must stay as they are until the store cannot fail: modify_shaped probes before it calls.
     modify_shaped<T, kShape>(*cpu, op, tlb,
                              [cpu, source](T value) { return Operation::template apply<T>(*cpu, value, source); });
   } else {
-    Operation::template apply<T>(*cpu, load_shaped<T, kShape>(*cpu, op, tlb), source);
+    // What may be written here may be read: a page that is one without the other takes the slow path.
+    void* host = writable_host<T>(tlb, linear_address<kShape>(*cpu, *op, sizeof(T), true));
+    if (host == nullptr) [[unlikely]]
+      [[clang::musttail]] return memory_any<Operation, T, AddressShape::General, kImmediate>(cpu, op, tlb);
+    T value;
+    std::memcpy(&value, host, sizeof(T));
+    value = Operation::template apply<T>(*cpu, value, source);
+    std::memcpy(host, &value, sizeof(T));
   }
   CALCO_NEXT_OPERATION;
 }

@@ -20,29 +20,35 @@ constexpr uint8_t kTakenLinkable = 1, kNotTakenLinkable = 2;
   return cpu.blocks().find(rip);
 }
 
-// Goes on at the current RIP, which is exact, unless somebody wants the processor. `count`: instructions of the block.
-#define CALCO_NEXT_BLOCK(count)                                              \
-  cpu->instructions_retired += (count);                                      \
-  if (cpu->exit_request.load(std::memory_order_relaxed) != 0) [[unlikely]] { \
-    cpu->current_op = nullptr;                                               \
-    return;                                                                  \
-  }                                                                          \
-  const Op* next_ops = next_block(*cpu);                                     \
+// The rare ways on from a block's end, kept out of the hot handlers so that these need no stack frame:
+// back to the dispatch loop, ...
+CALCO_HANDLER_CONVENTION void leave_chain(Cpu* cpu, const Op* op, TlbEntry* tlb);
+// ... to a block that the jump cache does not know, ...
+CALCO_HANDLER_CONVENTION void enter_unknown_block(Cpu* cpu, const Op* op, TlbEntry* tlb);
+// ... through a side of the Link behind `op` that is still empty (kTakenLinkable or kNotTakenLinkable).
+template <uint8_t kSide>
+CALCO_HANDLER_CONVENTION void enter_unlinked_block(Cpu* cpu, const Op* op, TlbEntry* tlb);
+
+// Goes on at the current RIP, which is exact, unless somebody wants the processor.
+#define CALCO_NEXT_BLOCK()                                                                    \
+  cpu->instructions_retired += op->instructions;                                              \
+  if (cpu->exit_request.load(std::memory_order_relaxed) != 0) [[unlikely]]                    \
+    [[clang::musttail]] return leave_chain(cpu, op, tlb);                                     \
+  const uint64_t next_rip = cpu->registers[kRip];                                             \
+  const JumpCacheEntry& next_entry = cpu->jump_cache[BlockCache::jump_cache_index(next_rip)]; \
+  if (next_entry.rip != next_rip || next_entry.tag != cpu->jump_tag) [[unlikely]]             \
+    [[clang::musttail]] return enter_unknown_block(cpu, op, tlb);                             \
+  const Op* next_ops = next_entry.ops;                                                        \
   [[clang::musttail]] return next_ops->handler(cpu, next_ops, tlb)
 
 // The same through one side of the Link behind `op`; `side` is Link::taken or Link::not_taken, `bit` its linkable bit.
-#define CALCO_FOLLOW_LINK(count, side, bit)                                  \
-  cpu->instructions_retired += (count);                                      \
-  if (cpu->exit_request.load(std::memory_order_relaxed) != 0) [[unlikely]] { \
-    cpu->current_op = nullptr;                                               \
-    return;                                                                  \
-  }                                                                          \
-  auto* link = reinterpret_cast<Link*>(const_cast<Op*>(op + 1));             \
-  const Op* next_ops = link->side;                                           \
-  if (next_ops == nullptr) {                                                 \
-    next_ops = next_block(*cpu);                                             \
-    if ((op->rm & (bit)) != 0) link->side = next_ops;                        \
-  }                                                                          \
+#define CALCO_FOLLOW_LINK(side, bit)                                       \
+  cpu->instructions_retired += op->instructions;                           \
+  if (cpu->exit_request.load(std::memory_order_relaxed) != 0) [[unlikely]] \
+    [[clang::musttail]] return leave_chain(cpu, op, tlb);                  \
+  const Op* next_ops = reinterpret_cast<const Link*>(op + 1)->side;        \
+  if (next_ops == nullptr) [[unlikely]]                                    \
+    [[clang::musttail]] return enter_unlinked_block<bit>(cpu, op, tlb);    \
   [[clang::musttail]] return next_ops->handler(cpu, next_ops, tlb)
 
 // Behind the last operation of a block that ends without a transfer.

@@ -18,35 +18,55 @@ template <unsigned kCondition, FlagSource kSource>
 CALCO_HANDLER_CONVENTION void branch(Cpu* cpu, const Op* op, TlbEntry* tlb) {
   if (condition_holds<kCondition, kSource>(cpu->flags)) {
     cpu->registers[kRip] += op->immediate;
-    CALCO_FOLLOW_LINK(op->instructions, taken, kTakenLinkable);
+    CALCO_FOLLOW_LINK(taken, kTakenLinkable);
   }
   cpu->registers[kRip] += op->offset + op->length;
-  CALCO_FOLLOW_LINK(op->instructions, not_taken, kNotTakenLinkable);
+  CALCO_FOLLOW_LINK(not_taken, kNotTakenLinkable);
 }
 
 CALCO_HANDLER_CONVENTION void jump(Cpu* cpu, const Op* op, TlbEntry* tlb) {
   cpu->registers[kRip] += op->immediate;
-  CALCO_FOLLOW_LINK(op->instructions, taken, kTakenLinkable);
+  CALCO_FOLLOW_LINK(taken, kTakenLinkable);
 }
 
+// `kSlow`: the TLB did not serve the stack access; the same again with one that can raise.
+template <bool kSlow>
 CALCO_HANDLER_CONVENTION void call(Cpu* cpu, const Op* op, TlbEntry* tlb) {
-  cpu->current_op = op;
   const uint64_t rsp = cpu->registers[kRsp] - 8;
-  store_linear<uint64_t>(*cpu, tlb, rsp, cpu->registers[kRip] + op->offset + op->length, true);
+  const uint64_t return_address = cpu->registers[kRip] + op->offset + op->length;
+  if constexpr (kSlow) {
+    cpu->current_op = op;
+    store_linear<uint64_t>(*cpu, tlb, rsp, return_address, true);
+  } else {
+    void* host = writable_host<uint64_t>(tlb, rsp);
+    if (host == nullptr) [[unlikely]]
+      [[clang::musttail]] return call<true>(cpu, op, tlb);
+    std::memcpy(host, &return_address, 8);
+  }
   cpu->registers[kRsp] = rsp;
   cpu->registers[kRip] += op->immediate;
-  CALCO_FOLLOW_LINK(op->instructions, taken, kTakenLinkable);
+  CALCO_FOLLOW_LINK(taken, kTakenLinkable);
 }
 
+template <bool kSlow>
 CALCO_HANDLER_CONVENTION void ret(Cpu* cpu, const Op* op, TlbEntry* tlb) {
-  cpu->current_op = op;
   const uint64_t rsp = cpu->registers[kRsp];
-  const uint64_t target = load_linear<uint64_t>(*cpu, tlb, rsp, true);
-  if (!canonical(target)) [[unlikely]]
-    cpu->raise(kGeneralProtection, 0);
+  uint64_t target;
+  if constexpr (kSlow) {
+    cpu->current_op = op;
+    target = load_linear<uint64_t>(*cpu, tlb, rsp, true);
+    if (!canonical(target)) cpu->raise(kGeneralProtection, 0);
+  } else {
+    const void* host = readable_host<uint64_t>(tlb, rsp);
+    if (host == nullptr) [[unlikely]]
+      [[clang::musttail]] return ret<true>(cpu, op, tlb);
+    std::memcpy(&target, host, 8);
+    if (!canonical(target)) [[unlikely]]
+      [[clang::musttail]] return ret<true>(cpu, op, tlb);
+  }
   cpu->registers[kRsp] = rsp + 8 + op->immediate;
   cpu->registers[kRip] = target;
-  CALCO_NEXT_BLOCK(op->instructions);
+  CALCO_NEXT_BLOCK();
 }
 
 template <bool kMemory>
@@ -56,7 +76,7 @@ CALCO_HANDLER_CONVENTION void jump_indirect(Cpu* cpu, const Op* op, TlbEntry* tl
   if (!canonical(target)) [[unlikely]]
     cpu->raise(kGeneralProtection, 0);
   cpu->registers[kRip] = target;
-  CALCO_NEXT_BLOCK(op->instructions);
+  CALCO_NEXT_BLOCK();
 }
 
 template <bool kMemory>
@@ -69,7 +89,7 @@ CALCO_HANDLER_CONVENTION void call_indirect(Cpu* cpu, const Op* op, TlbEntry* tl
   store_linear<uint64_t>(*cpu, tlb, rsp, cpu->registers[kRip] + op->offset + op->length, true);
   cpu->registers[kRsp] = rsp;
   cpu->registers[kRip] = target;
-  CALCO_NEXT_BLOCK(op->instructions);
+  CALCO_NEXT_BLOCK();
 }
 
 // --- 16- and 32-bit code, and 16-bit operand sizes -------------------------------------------------------------------
@@ -105,7 +125,7 @@ template <uint64_t (*F)(Cpu&, const Op&)>
 CALCO_HANDLER_CONVENTION void legacy_transfer(Cpu* cpu, const Op* op, TlbEntry* tlb) {
   cpu->current_op = op;
   cpu->registers[kRip] = F(*cpu, *op);
-  CALCO_NEXT_BLOCK(op->instructions);
+  CALCO_NEXT_BLOCK();
 }
 
 uint64_t legacy_branch(Cpu& cpu, const Op& op) {
@@ -214,11 +234,11 @@ Selection select_control(const decode::Instruction& instruction, Op& op) {
       if (!wide) return {&legacy_transfer<&indirect_target>, true};
       return {memory ? &jump_indirect<true> : &jump_indirect<false>, true};
     case Mnemonic::Call:
-      if (relative) return {wide ? &call : &legacy_transfer<&legacy_call>, true};
+      if (relative) return {wide ? &call<false> : &legacy_transfer<&legacy_call>, true};
       if (!wide) return {&legacy_transfer<&legacy_call_indirect>, true};
       return {memory ? &call_indirect<true> : &call_indirect<false>, true};
     case Mnemonic::Ret:
-      return {wide ? &ret : &legacy_transfer<&legacy_ret>, true};
+      return {wide ? &ret<false> : &legacy_transfer<&legacy_ret>, true};
     case Mnemonic::Loop:
       return {&legacy_transfer<&loop<LoopWhile::Always>>, true};
     case Mnemonic::Loope:
@@ -235,11 +255,33 @@ Selection select_control(const decode::Instruction& instruction, Op& op) {
   }
 }
 
+// --- Ways on
+// -------------------------------------------------------------------------------------------------------------
+
+CALCO_HANDLER_CONVENTION void leave_chain(Cpu* cpu, const Op*, TlbEntry*) { cpu->current_op = nullptr; }
+
+CALCO_HANDLER_CONVENTION void enter_unknown_block(Cpu* cpu, const Op*, TlbEntry* tlb) {
+  const Op* next_ops = next_block(*cpu);
+  [[clang::musttail]] return next_ops->handler(cpu, next_ops, tlb);
+}
+
+template <uint8_t kSide>
+CALCO_HANDLER_CONVENTION void enter_unlinked_block(Cpu* cpu, const Op* op, TlbEntry* tlb) {
+  const Op* next_ops = next_block(*cpu);
+  if ((op->rm & kSide) != 0) {
+    auto* link = reinterpret_cast<Link*>(const_cast<Op*>(op + 1));
+    (kSide == kTakenLinkable ? link->taken : link->not_taken) = next_ops;
+  }
+  [[clang::musttail]] return next_ops->handler(cpu, next_ops, tlb);
+}
+template CALCO_HANDLER_CONVENTION void enter_unlinked_block<kTakenLinkable>(Cpu*, const Op*, TlbEntry*);
+template CALCO_HANDLER_CONVENTION void enter_unlinked_block<kNotTakenLinkable>(Cpu*, const Op*, TlbEntry*);
+
 // --- Ends of blocks --------------------------------------------------------------------------------------------------
 
 CALCO_HANDLER_CONVENTION void fall_through(Cpu* cpu, const Op* op, TlbEntry* tlb) {
   cpu->registers[kRip] += op->offset;
-  CALCO_FOLLOW_LINK(op->instructions, taken, kTakenLinkable);
+  CALCO_FOLLOW_LINK(taken, kTakenLinkable);
 }
 
 CALCO_HANDLER_CONVENTION void block_dropped(Cpu* cpu, const Op* op, TlbEntry*) {

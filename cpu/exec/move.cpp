@@ -27,17 +27,18 @@ CALCO_HANDLER_CONVENTION void move_immediate(Cpu* cpu, const Op* op, TlbEntry* t
 }
 template <typename T, AddressShape kShape>
 CALCO_HANDLER_CONVENTION void load(Cpu* cpu, const Op* op, TlbEntry* tlb) {
-  write_register<T>(*cpu, op->reg, load_shaped<T, kShape>(*cpu, op, tlb));
+  CALCO_LOAD_OPERAND(T, value, load<T, AddressShape::General>);
+  write_register<T>(*cpu, op->reg, value);
   CALCO_NEXT_OPERATION;
 }
 template <typename T, AddressShape kShape>
 CALCO_HANDLER_CONVENTION void store(Cpu* cpu, const Op* op, TlbEntry* tlb) {
-  store_shaped<T, kShape>(*cpu, op, tlb, read_register<T>(*cpu, op->reg));
+  CALCO_STORE_OPERAND(T, read_register<T>(*cpu, op->reg), store<T, AddressShape::General>);
   CALCO_NEXT_OPERATION;
 }
 template <typename T, AddressShape kShape>
 CALCO_HANDLER_CONVENTION void store_immediate(Cpu* cpu, const Op* op, TlbEntry* tlb) {
-  store_shaped<T, kShape>(*cpu, op, tlb, static_cast<T>(op->immediate));
+  CALCO_STORE_OPERAND(T, static_cast<T>(op->immediate), store_immediate<T, AddressShape::General>);
   CALCO_NEXT_OPERATION;
 }
 
@@ -101,7 +102,8 @@ CALCO_HANDLER_CONVENTION void extend_register(Cpu* cpu, const Op* op, TlbEntry* 
 }
 template <typename To, typename From, bool kSigned, AddressShape kShape>
 CALCO_HANDLER_CONVENTION void extend_memory(Cpu* cpu, const Op* op, TlbEntry* tlb) {
-  write_register<To>(*cpu, op->reg, extend<To, From, kSigned>(load_shaped<From, kShape>(*cpu, op, tlb)));
+  CALCO_LOAD_OPERAND(From, value, extend_memory<To, From, kSigned, AddressShape::General>);
+  write_register<To>(*cpu, op->reg, extend<To, From, kSigned>(value));
   CALCO_NEXT_OPERATION;
 }
 

@@ -10,40 +10,8 @@ namespace {
 using decode::Mnemonic;
 using decode::OperandKind;
 
-// --- The 64-bit forms that compilers use -----------------------------------------------------------------------------
-
-CALCO_HANDLER_CONVENTION void push_register_64(Cpu* cpu, const Op* op, TlbEntry* tlb) {
-  cpu->current_op = op;
-  const uint64_t rsp = cpu->registers[kRsp] - 8;
-  store_linear<uint64_t>(*cpu, tlb, rsp, cpu->registers[op->rm], true);
-  cpu->registers[kRsp] = rsp;
-  CALCO_NEXT_OPERATION;
-}
-CALCO_HANDLER_CONVENTION void pop_register_64(Cpu* cpu, const Op* op, TlbEntry* tlb) {
-  cpu->current_op = op;
-  const uint64_t rsp = cpu->registers[kRsp];
-  const uint64_t value = load_linear<uint64_t>(*cpu, tlb, rsp, true);
-  cpu->registers[kRsp] = rsp + 8;
-  cpu->registers[op->rm] = value;  // last: POP RSP
-  CALCO_NEXT_OPERATION;
-}
-CALCO_HANDLER_CONVENTION void push_immediate_64(Cpu* cpu, const Op* op, TlbEntry* tlb) {
-  cpu->current_op = op;
-  const uint64_t rsp = cpu->registers[kRsp] - 8;
-  store_linear<uint64_t>(*cpu, tlb, rsp, op->immediate, true);
-  cpu->registers[kRsp] = rsp;
-  CALCO_NEXT_OPERATION;
-}
-CALCO_HANDLER_CONVENTION void leave_64(Cpu* cpu, const Op* op, TlbEntry* tlb) {
-  cpu->current_op = op;
-  const uint64_t rbp = cpu->registers[kRbp];
-  const uint64_t value = load_linear<uint64_t>(*cpu, tlb, rbp, true);
-  cpu->registers[kRsp] = rbp + 8;
-  cpu->registers[kRbp] = value;
-  CALCO_NEXT_OPERATION;
-}
-
-// --- All the others --------------------------------------------------------------------------------------------------
+// --- Any size, any mode
+// --------------------------------------------------------------------------------------------------
 
 uint64_t read_sized(Cpu& cpu, const Op& op) {
   switch (op.operand_size) {
@@ -119,6 +87,37 @@ void pop_all(Cpu& cpu, const Op& op) {
   }
 }
 
+// --- The 64-bit forms that compilers use: fast where the TLB serves them, else the forms above
+// -------------------------
+
+CALCO_HANDLER_CONVENTION void push_register_64(Cpu* cpu, const Op* op, TlbEntry* tlb) {
+  const uint64_t rsp = cpu->registers[kRsp] - 8;
+  void* host = writable_host<uint64_t>(tlb, rsp);
+  if (host == nullptr) [[unlikely]]
+    [[clang::musttail]] return plain<&push_any>(cpu, op, tlb);
+  std::memcpy(host, &cpu->registers[op->rm], 8);
+  cpu->registers[kRsp] = rsp;
+  CALCO_NEXT_OPERATION;
+}
+CALCO_HANDLER_CONVENTION void pop_register_64(Cpu* cpu, const Op* op, TlbEntry* tlb) {
+  const uint64_t rsp = cpu->registers[kRsp];
+  const void* host = readable_host<uint64_t>(tlb, rsp);
+  if (host == nullptr) [[unlikely]]
+    [[clang::musttail]] return plain<&pop_register>(cpu, op, tlb);
+  cpu->registers[kRsp] = rsp + 8;
+  std::memcpy(&cpu->registers[op->rm], host, 8);  // last: POP RSP
+  CALCO_NEXT_OPERATION;
+}
+CALCO_HANDLER_CONVENTION void push_immediate_64(Cpu* cpu, const Op* op, TlbEntry* tlb) {
+  const uint64_t rsp = cpu->registers[kRsp] - 8;
+  void* host = writable_host<uint64_t>(tlb, rsp);
+  if (host == nullptr) [[unlikely]]
+    [[clang::musttail]] return plain<&push_immediate>(cpu, op, tlb);
+  std::memcpy(host, &op->immediate, 8);
+  cpu->registers[kRsp] = rsp;
+  CALCO_NEXT_OPERATION;
+}
+
 // --- PUSHF, POPF (SDM vol. 2; virtual-8086 rules vol. 3, 21.2.7)
 // ---------------------------------------------------------
 
@@ -189,6 +188,16 @@ void leave(Cpu& cpu, const Op& op) {
   const uint64_t moved = frame + op.operand_size;
   cpu.registers[kRsp] = width == 2 ? (rsp & ~mask) | (moved & mask) : moved & mask;
   write_sized_register(cpu, kRbp, value, op.operand_size);
+}
+
+CALCO_HANDLER_CONVENTION void leave_64(Cpu* cpu, const Op* op, TlbEntry* tlb) {
+  const uint64_t rbp = cpu->registers[kRbp];
+  const void* host = readable_host<uint64_t>(tlb, rbp);
+  if (host == nullptr) [[unlikely]]
+    [[clang::musttail]] return plain<&leave>(cpu, op, tlb);
+  cpu->registers[kRsp] = rbp + 8;
+  std::memcpy(&cpu->registers[kRbp], host, 8);
+  CALCO_NEXT_OPERATION;
 }
 
 }  // namespace
