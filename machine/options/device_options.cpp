@@ -8,6 +8,8 @@
 namespace calco::machine {
 namespace {
 
+using devices::CharacterSpec;
+
 constexpr size_t kSerialPorts = 4;
 // Where firmware and kernels look for a debug console: SeaBIOS at the first, Bochs' convention is the second.
 constexpr uint16_t kFirmwareDebugPort = 0x402;
@@ -30,29 +32,34 @@ uint16_t take_port(OptionList& list, std::string_view key, uint16_t otherwise) {
   return static_cast<uint16_t>(list.take_number(key, 0xFFFF).value_or(otherwise));
 }
 
-std::string take_chardev(OptionList& list) {
-  const auto id = list.take("chardev");
-  if (!id) throw OptionError(list.option(), "chardev= is missing; it names a -chardev");
-  return "chardev:" + *id;
+CharacterSpec leading_to(CharacterSpec::Target target) {
+  CharacterSpec spec;
+  spec.target = std::move(target);
+  return spec;
 }
 
-void add_serial(Draft& draft, const std::string& option, std::string backend) {
+CharacterSpec take_chardev(OptionList& list) {
+  const auto id = list.take("chardev");
+  if (!id) throw OptionError(list.option(), "chardev= is missing; it names a -chardev");
+  return leading_to(CharacterSpec::Reference{*id});
+}
+
+void add_serial(Draft& draft, const std::string& option, CharacterSpec backend) {
   if (draft.config.serial.size() == kSerialPorts) {
     throw OptionError(option, fmt::format("a PC has {} serial ports at most", kSerialPorts));
   }
   draft.config.serial.push_back(std::move(backend));
 }
 
-void set_debug_console(Draft& draft, const std::string& option, std::string backend) {
-  if (!draft.debug_console.empty()) throw OptionError(option, "there is a debug console already");
+void set_debug_console(Draft& draft, const std::string& option, CharacterSpec backend) {
+  if (draft.debug_console) throw OptionError(option, "there is a debug console already");
   draft.debug_console = std::move(backend);
 }
 
 }  // namespace
 
 void read_serial(Draft& draft, const std::string& option, std::string_view value) {
-  if (value.empty()) throw OptionError(option, "names no back end; for example stdio, file:NAME or none");
-  add_serial(draft, option, std::string(value));
+  add_serial(draft, option, devices::parse_character_device(option, value));
 }
 
 void read_parallel(Draft&, const std::string& option, std::string_view value) {
@@ -72,21 +79,17 @@ void read_vga(Draft& draft, const std::string& option, std::string_view value) {
 }
 
 void read_character_device(Draft& draft, const std::string& option, std::string_view value) {
-  OptionList list(option, value, "backend");
-  const auto kind = list.take("backend");
-  const auto id = list.take("id");
-  if (!kind || kind->empty()) throw OptionError(option, "names no back end; for example file,id=log,path=NAME");
-  if (!id || id->empty()) throw OptionError(option, "id= is missing; other options name the back end by it");
-  for (const CharacterDeviceOptions& other : draft.config.character_devices) {
-    if (other.id == *id) throw OptionError(option, fmt::format("the id '{}' is taken already", *id));
+  CharacterSpec backend = devices::parse_chardev(value);
+  for (const CharacterSpec& other : draft.config.character_devices) {
+    if (other.id == backend.id) throw OptionError(option, fmt::format("the id '{}' is taken already", backend.id));
   }
-  const std::string rest = list.rest();
-  draft.config.character_devices.push_back({*id, rest.empty() ? *kind : *kind + ',' + rest});
+  draft.config.character_devices.push_back(std::move(backend));
 }
 
 void read_debug_console(Draft& draft, const std::string& option, std::string_view value) {
-  if (value.empty()) throw OptionError(option, "names no back end; for example stdio or file:NAME");
-  if (value != "none") set_debug_console(draft, option, std::string(value));
+  CharacterSpec backend = devices::parse_character_device(option, value);
+  if (!std::holds_alternative<CharacterSpec::None>(backend.target))
+    set_debug_console(draft, option, std::move(backend));
 }
 
 void read_device(Draft& draft, const std::string& option, std::string_view value) {
@@ -144,18 +147,18 @@ void complete_devices(Draft& draft) {
   MachineConfig& config = draft.config;
   if (config.serial.empty() && !draft.no_defaults) {
     if (!config.graphics) {
-      config.serial.emplace_back("mon:stdio");
+      config.serial.push_back(devices::parse_character_device("-serial", "mon:stdio"));
     } else {
-      config.serial.emplace_back("null");
+      config.serial.push_back(leading_to(CharacterSpec::Null{}));
       if (!draft.display_given) {
         config.notes.emplace_back("there is no screen yet; -nographic shows the first serial port here");
       }
     }
   }
-  if (draft.debug_console.empty()) return;
+  if (!draft.debug_console) return;
   std::vector<uint16_t> ports = {kFirmwareDebugPort, kBochsDebugPort};
   if (draft.debug_console_port) ports = {*draft.debug_console_port};
-  config.debug_console = DebugConsoleOptions{draft.debug_console, std::move(ports)};
+  config.debug_console = DebugConsoleOptions{*draft.debug_console, std::move(ports)};
 }
 
 }  // namespace calco::machine

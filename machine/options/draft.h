@@ -13,12 +13,12 @@ namespace calco::machine {
 // What later options or the end of the command line still decide over.
 struct Draft {
   MachineConfig config;
-  std::optional<std::string> answer;           // help text asked for
-  std::vector<std::string> accelerators;       // in order of preference
-  bool display_given = false;                  // -nographic, -display or -vga: the user knows that there is no window
-  bool no_defaults = false;                    // -nodefaults
-  std::string debug_console;                   // -debugcon
-  std::optional<uint16_t> debug_console_port;  // -global isa-debugcon.iobase=
+  std::optional<std::string> answer;      // help text asked for
+  std::vector<std::string> accelerators;  // in order of preference
+  bool display_given = false;             // -nographic, -display or -vga: the user knows that there is no window
+  bool no_defaults = false;               // -nodefaults
+  std::optional<devices::CharacterSpec> debug_console;  // -debugcon
+  std::optional<uint16_t> debug_console_port;           // -global isa-debugcon.iobase=
 };
 
 // Each reads the argument of the option that `option` names, as the user wrote it, or throws OptionError.

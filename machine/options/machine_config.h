@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "devices/host/character_options.h"
+
 namespace calco::machine {
 
 // The engine that executes guest instructions.
@@ -28,7 +30,7 @@ struct DebugExitOptions {
 
 // -debugcon, or -device isa-debugcon: bytes written to the ports go to a character back end.
 struct DebugConsoleOptions {
-  std::string backend;          // in the words of -serial
+  devices::CharacterSpec backend;
   std::vector<uint16_t> ports;  // each shows the same console
 };
 
@@ -42,12 +44,6 @@ struct FirmwareFileOptions {
   std::string name;
   std::string file;    // host file with the contents; empty: `string` is the contents
   std::string string;  // without a terminating zero
-};
-
-// -chardev: a back end by name, in the words of the command line without "id=".
-struct CharacterDeviceOptions {
-  std::string id;
-  std::string description;  // for example "socket,path=/tmp/s,server=on"
 };
 
 // -boot.
@@ -80,9 +76,8 @@ struct MachineConfig {
   bool smm = true;
   bool graphics = true;  // false: -nographic, the firmware's console is the first serial port
 
-  // One entry a port, COM1 first; "none" leaves the port out.
-  std::vector<std::string> serial;
-  std::vector<CharacterDeviceOptions> character_devices;
+  std::vector<devices::CharacterSpec> serial;             // one a port, COM1 first; None leaves the port out
+  std::vector<devices::CharacterSpec> character_devices;  // -chardev: what others name
   std::optional<DebugConsoleOptions> debug_console;
   std::optional<DebugExitOptions> debug_exit;
   bool pc_test_device = false;

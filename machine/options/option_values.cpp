@@ -26,12 +26,6 @@ std::vector<std::string> split_at_commas(std::string_view text) {
   return parts;
 }
 
-std::string double_commas(std::string_view text) {
-  std::string doubled;
-  for (char c : text) doubled.append(c == ',' ? 2 : 1, c);
-  return doubled;
-}
-
 }  // namespace
 
 OptionList::OptionList(std::string option, std::string_view argument, std::string_view leading_key)
@@ -85,15 +79,6 @@ std::optional<uint64_t> OptionList::take_number(std::string_view key, uint64_t m
 void OptionList::finish(std::string_view known) const {
   if (entries_.empty()) return;
   throw OptionError(option_, fmt::format("'{}' is not known here; possible are {}", entries_.front().key, known));
-}
-
-std::string OptionList::rest() const {
-  std::string text;
-  for (const Entry& entry : entries_) {
-    if (!text.empty()) text += ',';
-    text += entry.key + '=' + double_commas(entry.value);
-  }
-  return text;
 }
 
 std::optional<uint64_t> parse_number(std::string_view text) {

@@ -30,9 +30,6 @@ class OptionList {
   // Throws where keys are left that nobody took; `known` says what would be right.
   void finish(std::string_view known) const;
 
-  // What is left, joined again (values with commas doubled).
-  std::string rest() const;
-
  private:
   struct Entry {
     std::string key;

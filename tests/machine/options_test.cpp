@@ -12,10 +12,17 @@
 namespace calco::machine {
 namespace {
 
+using devices::CharacterSpec;
 using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+
+// A character device that leads to this kind of target.
+template <typename Target>
+auto Leads() {
+  return ::testing::Field(&CharacterSpec::target, ::testing::VariantWith<Target>(::testing::_));
+}
 
 CommandLine parse(const std::vector<const char*>& arguments) { return parse_command_line(arguments); }
 MachineConfig config(const std::vector<const char*>& arguments) { return parse(arguments).config; }
@@ -57,7 +64,7 @@ TEST(CommandLine, EmptyOneGivesTheDefaultMachine) {
   EXPECT_EQ(machine.memory_size, 128ull << 20);
   EXPECT_EQ(machine.topology.processors, 1u);
   EXPECT_EQ(machine.cpu, "qemu64");
-  EXPECT_THAT(machine.serial, ElementsAre("null"));
+  EXPECT_THAT(machine.serial, ElementsAre(Leads<CharacterSpec::Null>()));
   EXPECT_TRUE(machine.acpi && machine.hpet && machine.reboot && machine.shutdown && machine.start_running);
 }
 
@@ -88,8 +95,10 @@ TEST(CommandLine, ProcessorTopologyIsCompleted) {
 TEST(CommandLine, NographicPutsTheFirstSerialPortOnTheTerminal) {
   const MachineConfig machine = config({"-nographic"});
   EXPECT_FALSE(machine.graphics);
-  EXPECT_THAT(machine.serial, ElementsAre("mon:stdio"));
-  EXPECT_THAT(config({"-nographic", "-serial", "file:x", "-serial", "null"}).serial, ElementsAre("file:x", "null"));
+  EXPECT_THAT(machine.serial, ElementsAre(Leads<CharacterSpec::Stdio>()));
+  EXPECT_TRUE(machine.serial[0].with_monitor);
+  EXPECT_THAT(config({"-nographic", "-serial", "file:x", "-serial", "null"}).serial,
+              ElementsAre(Leads<CharacterSpec::File>(), Leads<CharacterSpec::Null>()));
   EXPECT_THAT(config({"-nographic", "-nodefaults"}).serial, IsEmpty());
 }
 
@@ -99,9 +108,9 @@ TEST(CommandLine, DebugConsoleAnswersAtBothConventionalPortsUnlessOneIsNamed) {
               ElementsAre(0x402));
   const MachineConfig device =
       config({"-chardev", "file,id=log,path=x", "-device", "isa-debugcon,iobase=0x402,chardev=log"});
-  EXPECT_EQ(device.debug_console->backend, "chardev:log");
+  EXPECT_EQ(std::get<CharacterSpec::Reference>(device.debug_console->backend.target).id, "log");
   EXPECT_THAT(device.debug_console->ports, ElementsAre(0x402));
-  EXPECT_EQ(device.character_devices.at(0).description, "file,path=x");
+  EXPECT_EQ(std::get<CharacterSpec::File>(device.character_devices.at(0).target).path, "x");
 }
 
 TEST(CommandLine, Devices) {
@@ -169,7 +178,7 @@ TEST(CommandLine, RefusalsNameTheOptionAndWhatWouldBeRight) {
   EXPECT_THAT(error({"-d", "everything"}), HasSubstr("'everything'"));
   EXPECT_THAT(error({"-fw_cfg", "name=x"}), HasSubstr("file= or string="));
   EXPECT_THAT(error({"-rtc", "base=tomorrow"}), HasSubstr("'tomorrow'"));
-  EXPECT_THAT(error({"-chardev", "file,path=x"}), HasSubstr("id="));
+  EXPECT_THAT(error({"-chardev", "file,path=x"}), HasSubstr("id"));
   EXPECT_THAT(error({"-boot", "order=C:"}), HasSubstr("drive letters"));
 }
 
