@@ -262,8 +262,8 @@ CpuidResult CpuModel::signature_leaf(const Cpu& cpu) const {
   const unsigned extended_family = family_ > 15 ? family_ - 15 : 0;
   CpuidResult result;
   result.eax = extended_family << 20 | (model_ >> 4) << 16 | family << 8 | (model_ & 0xF) << 4 | stepping_;
-  const uint32_t apic_id = cpu.environment().index & 0xFF;
-  result.ebx = apic_id << 24 | std::min(logical_processors(), 255u) << 16 | kClflushSize << 8;
+  result.ebx =
+      (apic_id(cpu.environment().index) & 0xFF) << 24 | std::min(logical_processors(), 255u) << 16 | kClflushSize << 8;
   result.ecx = word(FeatureWord::Leaf1Ecx);
   if (has(Feature::Xsave) && (cpu.cr4 & cr4::kOsxsave) != 0) result.ecx |= kOsxsaveBit;
   result.edx = word(FeatureWord::Leaf1Edx);
@@ -291,19 +291,27 @@ CpuidResult CpuModel::cache_leaf(uint32_t subleaf) const {
   return result;
 }
 
+uint32_t CpuModel::apic_id(unsigned index) const {
+  const unsigned thread = index % threads_per_core_;
+  const unsigned core = index / threads_per_core_ % cores_per_socket_;
+  const unsigned socket = index / logical_processors();
+  const unsigned thread_bits = id_width(threads_per_core_);
+  return (socket << id_width(cores_per_socket_) | core) << thread_bits | thread;
+}
+
 // Extended topology (leaf BH): threads of a core, then cores of a package.
 CpuidResult CpuModel::topology_leaf(uint32_t subleaf, const Cpu& cpu) const {
   constexpr uint32_t kThreadLevel = 1u << 8, kCoreLevel = 2u << 8;
   CpuidResult result;
   result.ecx = subleaf & 0xFF;
-  result.edx = cpu.environment().index;
+  result.edx = apic_id(cpu.environment().index);
   const unsigned thread_bits = id_width(threads_per_core_);
   if (subleaf == 0) {
     result.eax = thread_bits;
     result.ebx = threads_per_core_;
     result.ecx |= kThreadLevel;
   } else if (subleaf == 1) {
-    result.eax = id_width(logical_processors());
+    result.eax = thread_bits + id_width(cores_per_socket_);
     result.ebx = logical_processors();
     result.ecx |= kCoreLevel;
   }
@@ -340,7 +348,8 @@ CpuidResult CpuModel::address_size_leaf() const {
   CpuidResult result;
   result.eax = physical | linear << 8;
   result.ebx = word(FeatureWord::Leaf80000008Ebx);
-  if (logical_processors() > 1) result.ecx = (logical_processors() - 1) | id_width(logical_processors()) << 12;
+  if (logical_processors() > 1)
+    result.ecx = (logical_processors() - 1) | (id_width(threads_per_core_) + id_width(cores_per_socket_)) << 12;
   return result;
 }
 

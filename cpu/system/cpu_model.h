@@ -52,8 +52,11 @@ class CpuModel {
   bool is_intel() const { return vendor_ == "GenuineIntel"; }
   const std::vector<std::string>& warnings() const { return warnings_; }
 
-  // `-smp`: how the processors of the machine are grouped. APIC ids are processor indexes.
+  // `-smp`: how the processors of the machine are grouped.
   void set_topology(unsigned threads_per_core, unsigned cores_per_socket);
+  // The initial APIC id of a processor: fields for thread, core and socket, each as wide as its count needs (SDM vol.
+  // 3, 9.9.1).
+  uint32_t apic_id(unsigned index) const;
   // Frequency of the time-stamp counter in Hz, for leaves that report it; 0: not reported.
   void set_tsc_frequency(uint64_t hertz) { tsc_frequency_ = hertz; }
 

@@ -67,7 +67,7 @@ uint32_t fadt_flags(const Platform& platform) {
                      kResetRegister = 1u << 10, kUsePlatformClock = 1u << 15, kForceApicCluster = 1u << 18;
   uint32_t flags = kWbinvd | kProcessorC1 | kNoFixedSleepButton | kRtcWakesS4 | kResetRegister | kUsePlatformClock;
   // Flat logical mode has room for eight processors.
-  if (platform.topology.processors > 8) flags |= kForceApicCluster;
+  if (platform.apic_ids.size() > 8) flags |= kForceApicCluster;
   return flags;
 }
 
@@ -115,8 +115,8 @@ uint32_t add_madt(TableFile& file, const Platform& platform) {
 
   ByteWriter body;
   body.u32(board::kLocalApic).u32(kDual8259);
-  for (unsigned index = 0; index < platform.topology.processors; ++index) {
-    body.u8(kLocalApic).u8(8).u8(index).u8(apic_id(platform.topology, index)).u32(kEnabled);
+  for (unsigned index = 0; index < platform.apic_ids.size(); ++index) {
+    body.u8(kLocalApic).u8(8).u8(index).u8(platform.apic_ids[index]).u32(kEnabled);
   }
   body.u8(kIoApic).u8(12).u8(0).u8(0).u32(board::kIoApic).u32(0);
   // The timer's interrupt is wired to pin 2; the interrupts that PCI may be routed to are level-triggered.

@@ -146,7 +146,7 @@ std::vector<uint8_t> build_dsdt_body(const Platform& platform) {
   for (const Term& helper : link_helpers()) system_bus.push_back(helper);
   for (unsigned index = 0; index < kLinks.size(); ++index) system_bus.push_back(interrupt_link(index));
   system_bus.push_back(system_control_link());
-  for (unsigned index = 0; index < platform.topology.processors; ++index) system_bus.push_back(processor(index));
+  for (unsigned index = 0; index < platform.apic_ids.size(); ++index) system_bus.push_back(processor(index));
 
   std::vector<uint8_t> body = scope("\\_SB", system_bus);
   // Sleep type 0 powers the PIIX4 off; S3 and S4 are not offered.

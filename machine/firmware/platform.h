@@ -31,24 +31,10 @@ constexpr MemoryLayout memory_layout(uint64_t size) {
   return {kSplitAt, size - kSplitAt};
 }
 
-// The initial APIC identifier of processor `index`: bit fields for thread, core and socket, each as wide as its count
-// needs (SDM vol. 3, 9.9.1).
-constexpr uint32_t apic_id(const ProcessorTopology& topology, unsigned index) {
-  const auto width = [](unsigned count) {
-    unsigned bits = 0;
-    while ((1u << bits) < count) ++bits;
-    return bits;
-  };
-  const unsigned thread = index % topology.threads;
-  const unsigned core = index / topology.threads % topology.cores;
-  const unsigned socket = index / (topology.threads * topology.cores);
-  const unsigned thread_bits = width(topology.threads);
-  return socket << (thread_bits + width(topology.cores)) | core << thread_bits | thread;
-}
-
 struct Platform {
   MemoryLayout memory;
-  ProcessorTopology topology;
+  unsigned sockets = 1, cores = 1, threads = 1;  // as ProcessorTopology
+  std::vector<uint32_t> apic_ids;                // of the processors that are there
   bool hpet = true;
   std::vector<unsigned> serial_ports;  // numbers of the COM ports that are there, from 1
 };

@@ -94,7 +94,7 @@ Structure enclosure() {
 }
 
 // 7.5: one socket.
-Structure processor(const ProcessorTopology& topology, unsigned socket) {
+Structure processor(const Platform& platform, unsigned socket) {
   constexpr uint8_t kCentral = 3, kOther = 1, kPopulatedAndEnabled = 0x41;
   constexpr uint16_t kMegahertz = 2000, kNoCache = 0xFFFF, kUnknown = 2;
   Structure structure(4, static_cast<uint16_t>(kProcessorHandle + socket));
@@ -105,7 +105,7 @@ Structure processor(const ProcessorTopology& topology, unsigned socket) {
   structure.string(kVersion);
   structure.fields().u8(0).u16(0).u16(kMegahertz).u16(kMegahertz).u8(kPopulatedAndEnabled).u8(kOther);
   structure.fields().u16(kNoCache).u16(kNoCache).u16(kNoCache).u8(0).u8(0).u8(0);
-  structure.fields().u8(topology.cores).u8(topology.cores).u8(topology.cores * topology.threads);
+  structure.fields().u8(platform.cores).u8(platform.cores).u8(platform.cores * platform.threads);
   structure.fields().u16(kUnknown).u16(kOther);
   return structure;
 }
@@ -164,8 +164,8 @@ SmbiosFiles build_smbios_files(const Platform& platform) {
   StructureTable table;
   table.add(system_information());
   table.add(enclosure());
-  for (unsigned socket = 0; socket < platform.topology.sockets; ++socket) {
-    table.add(processor(platform.topology, socket));
+  for (unsigned socket = 0; socket < platform.sockets; ++socket) {
+    table.add(processor(platform, socket));
   }
   table.add(memory_array(size, modules));
   for (size_t index = 0; index < modules; ++index) {

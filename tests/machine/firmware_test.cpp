@@ -24,14 +24,6 @@ TEST(MemoryLayout, SmallMachinesKeepAllBelowTheHoleLargerOnes3Gib) {
   EXPECT_EQ(memory_layout(6ull << 30).high, 3ull << 30);
 }
 
-TEST(ApicId, FieldsAreAsWideAsTheirCounts) {
-  const ProcessorTopology flat{4, 4, 1, 4, 1};
-  EXPECT_EQ(apic_id(flat, 3), 3u);
-  const ProcessorTopology odd{6, 6, 2, 3, 1};
-  EXPECT_EQ(apic_id(odd, 2), 2u);
-  EXPECT_EQ(apic_id(odd, 3), 4u) << "the second socket begins at the next power of two";
-}
-
 // Encodings worked out by hand from ACPI 6.4, 20.2.
 TEST(Aml, EncodesIntegersAsShortAsPossible) {
   EXPECT_EQ(aml::integer(0), (Bytes{0x00}));
@@ -112,7 +104,8 @@ class FirmwareLoader {
 Platform platform() {
   Platform platform;
   platform.memory = memory_layout(512ull << 20);
-  platform.topology = {4, 4, 1, 4, 1};
+  platform.cores = 4;
+  platform.apic_ids = {0, 1, 2, 3};
   platform.serial_ports = {1, 2};
   return platform;
 }

@@ -1,0 +1,124 @@
+#include "machine/machine.h"
+
+#include <cstdio>
+#include <cstdlib>
+#include <utility>
+
+#include "machine/accel/interp.h"
+#include "machine/core/option_error.h"
+#include "machine/current_processor.h"
+#include "machine/pc/builder.h"
+
+namespace calco::machine {
+
+Machine::Machine(PreparedPc prepared)
+    : reboot_(prepared.config.reboot),
+      shutdown_(prepared.config.shutdown),
+      start_running_(prepared.config.start_running) {
+  log_.enable(prepared.config.log_items);
+  const std::string& log_file = prepared.config.log_file;
+  if (!log_file.empty() && !log_.open(log_file.c_str())) {
+    throw OptionError("-D", fmt::format("cannot create '{}'", log_file));
+  }
+  std::lock_guard lock(device_lock_);
+  board_ = build_pc(std::move(prepared), {
+                                             .device_lock = device_lock_,
+                                             .loop = loop_,
+                                             .log = log_,
+                                             .request_reset = [this] { request_reset(); },
+                                             .power_off = [this] { request_power_off(); },
+                                             .exit = [this](int status) { request_exit(status); },
+                                             .set_a20 = [this](bool open) { set_a20(open); },
+                                         });
+  for (unsigned index = 0; index < board_->processors.size(); ++index) {
+    threads_.push_back(
+        std::make_unique<VcpuThread>(*board_->processors[index], std::make_unique<InterpreterAccelerator>(), index));
+  }
+}
+
+Machine::~Machine() {
+  threads_.clear();
+  loop_.stop();
+  std::lock_guard lock(device_lock_);
+  board_.reset();
+}
+
+int Machine::run() {
+  loop_.start();
+  if (start_running_) send_to_all(VcpuThread::Run{});
+  for (;;) {
+    const Request what = next_request();
+    switch (what.kind) {
+      case Request::Kind::Exit:
+        return what.status;
+      case Request::Kind::PowerOff:
+        if (shutdown_) return 0;
+        break;  // the processors are paused and stay so
+      case Request::Kind::Reset:
+        if (!reboot_) return 0;
+        reset();
+        break;
+    }
+  }
+}
+
+void Machine::request(Request what) {
+  send_to_all(VcpuThread::Pause{});
+  {
+    std::lock_guard lock(mutex_);
+    requests_.push_back(what);
+  }
+  requested_.notify_all();
+}
+
+Machine::Request Machine::next_request() {
+  std::unique_lock lock(mutex_);
+  requested_.wait(lock, [this] { return !requests_.empty(); });
+  const Request what = requests_.front();
+  requests_.pop_front();
+  return what;
+}
+
+// The processor that opens or closes the gate feels it at its next access, the others at their next block boundary.
+void Machine::set_a20(bool open) {
+  const std::optional<unsigned> self = current_processor();
+  for (unsigned index = 0; index < threads_.size(); ++index) {
+    if (self == index) {
+      board_->processors[index]->mmu().set_a20(open);
+    } else {
+      threads_[index]->send(VcpuThread::SetA20{open});
+    }
+  }
+}
+
+void Machine::send_to_all(const VcpuThread::Message& message) {
+  for (const auto& thread : threads_) thread->send(message);
+}
+
+void Machine::wait_all_paused() {
+  for (const auto& thread : threads_) {
+    if (thread->wait_paused()) continue;
+    std::fprintf(stderr, "calco: a processor does not stop\n");
+    std::_Exit(EXIT_FAILURE);
+  }
+}
+
+// Several reasons to reset may have come together; one reset serves them all.
+void Machine::reset() {
+  send_to_all(VcpuThread::Pause{});
+  wait_all_paused();
+  {
+    std::lock_guard lock(mutex_);
+    std::erase_if(requests_, [](const Request& what) { return what.kind == Request::Kind::Reset; });
+  }
+  {
+    std::lock_guard lock(device_lock_);
+    // Before the devices: these may open gate A20 again.
+    send_to_all(VcpuThread::Reset{});
+    board_->reset();
+  }
+  wait_all_paused();
+  send_to_all(VcpuThread::Run{});
+}
+
+}  // namespace calco::machine

@@ -1,0 +1,72 @@
+// The host thread of one processor.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <variant>
+
+#include "cpu/cpu.h"
+#include "machine/accel/accelerator.h"
+
+namespace calco::machine {
+
+// Runs a processor on its accelerator, obeying messages. Begins paused. A halted processor's thread sleeps until a pin
+// changes.
+//
+// Threads: send() and the waits from any thread but this one's; send() also from its own. The mutex is a leaf, so
+// that messages can be sent and pins driven under any lock.
+class VcpuThread {
+ public:
+  struct Run {};
+  struct Pause {};
+  struct Reset {};  // RESET#; only while paused
+  struct SetA20 {
+    bool open;
+  };
+  struct Quit {};
+  using Message = std::variant<Run, Pause, Reset, SetA20, Quit>;
+
+  static constexpr std::chrono::seconds kLimit{10};
+
+  // `cpu` outlives the thread; its waker is taken over.
+  VcpuThread(cpu::Cpu& cpu, std::unique_ptr<Accelerator> accelerator, unsigned index);
+  VcpuThread(const VcpuThread&) = delete;
+  VcpuThread& operator=(const VcpuThread&) = delete;
+  // Ends the thread; ends the process with a message where it hangs for longer than kLimit.
+  ~VcpuThread();
+
+  // Queued, taken in order at the processor's next block boundary.
+  void send(Message message);
+  // True once every message sent so far was obeyed and the processor executes nothing. False after `limit`.
+  bool wait_paused(std::chrono::milliseconds limit = kLimit);
+
+ private:
+  void main();
+  void obey(const Message& message);
+  bool obey_messages();
+  void execute();
+  void sleep();
+  void wake();
+
+  cpu::Cpu& cpu_;
+  std::unique_ptr<Accelerator> accelerator_;
+  const unsigned index_;
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<Message> messages_;     // guarded by mutex_
+  bool idle_ = true;                 // paused with no message left; guarded by mutex_
+  bool ended_ = false;               // guarded by mutex_
+  std::atomic<bool> asleep_{false};  // waits for a pin or a message
+  bool running_ = false;             // own thread only, as is what follows
+  bool shut_down_ = false;           // triple fault: only a reset helps
+  bool quit_ = false;
+  std::thread thread_;
+};
+
+}  // namespace calco::machine
