@@ -304,7 +304,8 @@ void Decoder::read_memory() {
 void Decoder::read_sib() {
   const uint8_t sib = take<uint8_t>();
   const auto index = static_cast<uint8_t>((sib >> 3 & 7) | ((rex_ & kRexX) != 0 ? 8 : 0));
-  if (index != 4) {
+  // As a vector register all sixteen are an index.
+  if (index != 4 || out_.row->has(attribute::kVsib)) {
     out_.memory.index = index;
     out_.memory.scale = sib >> 6;
   }
@@ -538,6 +539,7 @@ bool Decoder::operands_are_valid(const Row& row) const {
   if (out_.lock && !(row.has(attribute::kLockable) && destination.kind == OperandKind::Memory)) return false;
   if (row.operands[0].location == Location::RegSegment && destination.number == cpu::kCs) return false;
   if (!vex_) return true;
+  if (row.has(attribute::kVsib) && ((out_.modrm & 7) != 4 || out_.address_size == 2)) return false;
   const bool names_vvvv = std::any_of(row.operands.begin(), row.operands.end(), [](const OperandSpec& spec) {
     return spec.location == Location::VvvvGeneral || spec.location == Location::VvvvVector;
   });

@@ -138,7 +138,7 @@ struct Operand {
 // the instruction for RIP-relative addresses.
 struct MemoryOperand {
   uint8_t base = 16;
-  uint8_t index = 16;
+  uint8_t index = 16;        // of VSIB addresses (gathers): a vector register
   uint8_t scale = 0;         // shift count 0-3
   uint8_t segment = 3;       // cpu::SegmentRegister with default and override rules applied. In 64-bit code:
                              // kFs, kGs or kNoSegment (but kSs where the base is RSP or RBP, so that a non-canonical

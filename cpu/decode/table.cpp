@@ -18,6 +18,7 @@ struct Opcode {
   OpcodeMap map;
   uint8_t byte;
 };
+constexpr Opcode Vex0F(uint8_t byte) { return {OpcodeMap::Vex0F, byte}; }
 constexpr Opcode Vex0F38(uint8_t byte) { return {OpcodeMap::Vex0F38, byte}; }
 constexpr Opcode Vex0F3A(uint8_t byte) { return {OpcodeMap::Vex0F3A, byte}; }
 
@@ -77,8 +78,10 @@ constexpr OperandSpec Sw{L::RegSegment, W::Word}, ES{L::FixedSegment, W::Word, c
 constexpr OperandSpec Cn{L::RegControl, W::Mode}, Dn{L::RegDebug, W::Mode};
 constexpr OperandSpec Pq{L::RegMmx, W::Qword}, Qd{L::RmMmx, W::Dword}, Qq{L::RmMmx, W::Qword};
 constexpr OperandSpec Vx{L::RegVector, W::Vector};
-constexpr OperandSpec Wd{L::RmVector, W::Dword}, Wq{L::RmVector, W::Qword}, Wx{L::RmVector, W::Vector},
-    Wh{L::RmVector, W::HalfVector}, Wqu{L::RmVector, W::QuarterVector}, We{L::RmVector, W::EighthVector};
+constexpr OperandSpec Hx{L::VvvvVector, W::Vector}, Lx{L::ImmediateVector, W::Vector};
+constexpr OperandSpec Wb{L::RmVector, W::Byte}, Ww{L::RmVector, W::Word}, Wd{L::RmVector, W::Dword},
+    Wdq{L::RmVector, W::Dqword}, Wq{L::RmVector, W::Qword}, Wx{L::RmVector, W::Vector}, Wh{L::RmVector, W::HalfVector},
+    Wqu{L::RmVector, W::QuarterVector}, We{L::RmVector, W::EighthVector};
 constexpr OperandSpec XMM0{L::FixedVector, W::Vector};
 constexpr OperandSpec ST0{L::FixedX87, W::TenByte}, STi{L::RmX87, W::TenByte};
 // Immediates: I are sign-extended, U zero-extended. Ibv is a byte that stands for an operand of the operand size.
@@ -91,8 +94,8 @@ constexpr OperandSpec Jb{L::Relative, W::Byte}, Jz{L::Relative, W::OperandSizeTo
 using namespace attribute;
 constexpr uint32_t Lockable = kLockable, Default64 = kDefault64, Invalid64 = kInvalid64, Only64 = kOnly64,
                    Privileged = kPrivileged, Aligned = kAligned, NoOperandSize = kNoOperandSize, IgnoreMod = kIgnoreMod,
-                   W0 = kW0, W1 = kW1, L0 = kL0, Size16 = kSize16, Size32 = kSize32, Size64 = kSize64,
-                   IoPrivilege = kIoPrivilege, Nondeterministic = kNondeterministic, NoVm86 = kNoVm86,
+                   W0 = kW0, W1 = kW1, L0 = kL0, L1 = kL1, Vsib = kVsib, Size16 = kSize16, Size32 = kSize32,
+                   Size64 = kSize64, IoPrivilege = kIoPrivilege, Nondeterministic = kNondeterministic, NoVm86 = kNoVm86,
                    WithoutRexB = kWithoutRexB;
 
 // --- Flags: {read, written, undefined} (SDM vol. 1, appendix A)

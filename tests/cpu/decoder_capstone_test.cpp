@@ -150,6 +150,19 @@ bool with_rex(const Case& one) {
 
 bool with_rex_r(const Case& one) { return with_rex(one) && (one.bytes[prefix_count(one) - 1] & 4) != 0; }
 
+// The three-byte VEX prefix with W.
+bool with_vex_w(const Case& one) {
+  const size_t opcode = prefix_count(one);
+  return one.bytes[opcode] == 0xC4 && (one.bytes[opcode + 2] & 0x80) != 0;
+}
+
+// VEX map 0F3A, 5C-7F.
+bool is_fma4(const Case& one) {
+  const size_t vex = prefix_count(one);
+  const uint8_t opcode = one.bytes[vex + 3];
+  return one.bytes[vex] == 0xC4 && (one.bytes[vex + 1] & 0x1F) == 3 && opcode >= 0x5C && opcode <= 0x7F;
+}
+
 // A REX that something stands behind, and 66, F2 or F3 before an encoding that has none.
 bool reserved_rex_prefix(const Case& one) {
   const auto selecting_or_rex = [&](uint8_t byte) {
@@ -160,8 +173,8 @@ bool reserved_rex_prefix(const Case& one) {
 }
 
 struct Difference {
-  std::string_view calco;     // "*": any
-  std::string_view capstone;  // "*": any
+  std::string_view calco;  // patterns, see matches()
+  std::string_view capstone;
   bool (*applies)(const Case&);
   std::string_view reason;
 };
@@ -171,9 +184,13 @@ constexpr Difference kDifferences[] = {
 #undef CALCO_DIFFERENCE
 };
 
+// '*' stands for any characters.
 bool matches(std::string_view pattern, std::string_view text) {
-  if (!pattern.empty() && pattern.back() == '*') return text.starts_with(pattern.substr(0, pattern.size() - 1));
-  return pattern == text;
+  if (pattern.empty()) return text.empty();
+  if (pattern.front() != '*') {
+    return !text.empty() && text.front() == pattern.front() && matches(pattern.substr(1), text.substr(1));
+  }
+  return matches(pattern.substr(1), text) || (!text.empty() && matches(pattern, text.substr(1)));
 }
 
 // --- Comparison ------------------------------------------------------------------------------------------------------

@@ -156,6 +156,31 @@ TEST(Decoder, VexVvvvNamesTheSecondSource) {
   EXPECT_EQ(andn.operands[2].number, cpu::kRdx);
 }
 
+TEST(Decoder, VexLSelects256BitVectors) {
+  const Decoded vaddps = decoded_64({0xC5, 0xF4, 0x58, 0xC2});
+  EXPECT_EQ(vaddps.mnemonic, Mnemonic::Vaddps);
+  EXPECT_EQ(vaddps.vector_length, 32);
+  EXPECT_EQ(vaddps.operands[1].number, 1);
+  EXPECT_EQ(vaddps.operands[2].size, 32);
+  EXPECT_EQ(decoded_64({0xC5, 0xF0, 0x58, 0xC2}).operands[2].size, 16);
+}
+
+TEST(Decoder, VexVvvvMustBe1111WhereItNamesNothing) {
+  EXPECT_EQ(decoded_64({0xC5, 0xF8, 0x28, 0xC1}).mnemonic, Mnemonic::Vmovaps);
+  EXPECT_EQ(decoded_64({0xC5, 0xF0, 0x28, 0xC1}).status, Status::InvalidOpcode);
+}
+
+TEST(Decoder, GathersHaveAVectorIndex) {
+  const Decoded gather = decoded_64({0xC4, 0xE2, 0x69, 0x90, 0x04, 0x20});
+  EXPECT_EQ(gather.mnemonic, Mnemonic::Vpgatherdd);
+  EXPECT_EQ(gather.memory.index, 4);
+  EXPECT_EQ(decoded_64({0xC4, 0xE2, 0x69, 0x90, 0x00}).status, Status::InvalidOpcode);
+}
+
+TEST(Decoder, TheFourthOperandOfVblendvpsIsInTheImmediate) {
+  EXPECT_EQ(decoded_64({0xC4, 0xE3, 0x71, 0x4A, 0xC2, 0x30}).operands[3].number, 3);
+}
+
 TEST(Decoder, AMissingFeatureLeavesTheOlderMeaning) {
   FeatureSet features = every_feature();
   features.reset(static_cast<size_t>(Feature::Lzcnt));
