@@ -263,11 +263,7 @@ void Decoder::apply_row(const Row& row) {
   if (row.prefixes == prefix::k66 && out_.operand_size == (code_size_ == CodeSize::Bits16 ? 4 : 2)) {
     out_.operand_size = code_size_ == CodeSize::Bits16 ? 2 : 4;
   }
-  if (in_64_bit_code()) {
-    if (row.has(attribute::kForced64) || (row.has(attribute::kDefault64) && out_.operand_size == 4)) {
-      out_.operand_size = 8;
-    }
-  }
+  if (in_64_bit_code() && row.has(attribute::kDefault64) && out_.operand_size == 4) out_.operand_size = 8;
 }
 
 uint8_t Decoder::data_segment(uint8_t default_segment) const {

@@ -98,7 +98,6 @@ struct OperandSpec {
 namespace attribute {
 constexpr uint32_t kLockable = 1u << 0;       // LOCK is allowed when the destination is in memory
 constexpr uint32_t kDefault64 = 1u << 1;      // in 64-bit code: operand size 8, 2 with 66
-constexpr uint32_t kForced64 = 1u << 2;       // in 64-bit code: operand size 8, whatever the prefixes
 constexpr uint32_t kInvalid64 = 1u << 3;      // #UD in 64-bit code
 constexpr uint32_t kOnly64 = 1u << 4;         // #UD outside of it
 constexpr uint32_t kPrivileged = 1u << 5;     // #GP(0) unless CPL is 0

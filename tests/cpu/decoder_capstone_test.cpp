@@ -257,10 +257,6 @@ TEST_P(DecoderAgainstCapstone, RandomBytes) {
   expect_no_unexplained_difference();
 }
 
-std::string code_size_name(const testing::TestParamInfo<CodeSize>& info) {
-  constexpr const char* kNames[] = {"Bits16", "Bits32", "Bits64"};
-  return kNames[static_cast<size_t>(info.param)];
-}
 INSTANTIATE_TEST_SUITE_P(CodeSizes, DecoderAgainstCapstone,
                          testing::Values(CodeSize::Bits16, CodeSize::Bits32, CodeSize::Bits64), code_size_name);
 

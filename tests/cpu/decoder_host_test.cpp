@@ -102,10 +102,6 @@ TEST_P(DecoderAgainstHost, RandomBytes) {
   for_each_random_case(3'000, [&](const CaseBytes& bytes) { compare(bytes); });
 }
 
-std::string code_size_name(const testing::TestParamInfo<CodeSize>& info) {
-  constexpr const char* kNames[] = {"Bits16", "Bits32", "Bits64"};
-  return kNames[static_cast<size_t>(info.param)];
-}
 INSTANTIATE_TEST_SUITE_P(CodeSizes, DecoderAgainstHost,
                          testing::Values(CodeSize::Bits16, CodeSize::Bits32, CodeSize::Bits64), code_size_name);
 

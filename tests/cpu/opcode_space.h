@@ -1,11 +1,14 @@
 // Walks the opcode space for the decoder's comparisons.
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <array>
 #include <cstdint>
 #include <initializer_list>
 #include <random>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "cpu/decode/instruction.h"
@@ -91,6 +94,12 @@ void for_each_vex_case(Visit visit) {
       }
     }
   }
+}
+
+// For the names of tests that run once a code size.
+inline std::string code_size_name(const testing::TestParamInfo<CodeSize>& info) {
+  constexpr const char* kNames[] = {"Bits16", "Bits32", "Bits64"};
+  return kNames[static_cast<size_t>(info.param)];
 }
 
 template <typename Visit>
