@@ -186,6 +186,8 @@ uint64_t jump_if_count_zero(Cpu& cpu, const Op& op) {
   return count_register(cpu, op) == 0 ? relative_target(cpu, op) : cpu.next_instruction_pointer(op);
 }
 
+void nothing(Cpu&, const Op&) {}
+
 // #BR where the signed index lies outside of the two bounds in memory.
 template <typename T>
 void bound(Cpu& cpu, const Op& op) {
@@ -247,6 +249,9 @@ Selection select_control(const decode::Instruction& instruction, Op& op) {
       return {&legacy_transfer<&loop<LoopWhile::NotEqual>>, true};
     case Mnemonic::Jcxz:
       return {&legacy_transfer<&jump_if_count_zero>, true};
+    case Mnemonic::Nop:
+    case Mnemonic::Pause:
+      return select_plain<&nothing>();
     case Mnemonic::Bound:
       op.operand_size = operand.size & 0xF;
       return operand.size == 2 ? select_plain<&bound<int16_t>>() : select_plain<&bound<int32_t>>();
