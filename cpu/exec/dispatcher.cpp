@@ -59,7 +59,7 @@ void Cpu::step() {
   flags_before_step_ = system_flags;
   exit_request.fetch_or(request::kSingleStep, std::memory_order_relaxed);
   select_mode();
-  if (!shadowed) check_instruction_breakpoint(*this);
+  check_instruction_breakpoint(*this);
   interrupt_shadow = false;
   const Op* ops = next_block(*this);
   while (ops->handler == &block_dropped) {
