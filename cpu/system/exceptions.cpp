@@ -230,6 +230,10 @@ bool sets_resume_flag(const Cpu& cpu, uint8_t vector) {
 
 void handle_fault(Cpu& cpu, Vector vector, bool has_error, uint32_t error) {
   const EventDelivery first = cpu.delivery;
+  if (!first.active) {  // traps of an instruction that did not complete are not taken
+    cpu.pending_debug_trap = false;
+    cpu.pending_debug_status = 0;
+  }
   if (first.active && first.external && has_selector_error(vector)) error |= 1;
   if (first.active && first.exception) {
     if (first.vector == kDoubleFault && (is_contributory(vector) || vector == kPageFault)) {

@@ -10,8 +10,9 @@ class FarTransfer : public ::testing::Test, protected SystemFixture {
  protected:
   // Code for "jmp far sel:offset" (EA) and "call far sel:offset" (9A) of 32-bit code.
   void execute_far(uint8_t opcode, uint16_t selector, uint32_t offset) {
-    execute({opcode, static_cast<uint8_t>(offset), static_cast<uint8_t>(offset >> 8), static_cast<uint8_t>(offset >> 16),
-             static_cast<uint8_t>(offset >> 24), static_cast<uint8_t>(selector), static_cast<uint8_t>(selector >> 8)});
+    execute({opcode, static_cast<uint8_t>(offset), static_cast<uint8_t>(offset >> 8),
+             static_cast<uint8_t>(offset >> 16), static_cast<uint8_t>(offset >> 24), static_cast<uint8_t>(selector),
+             static_cast<uint8_t>(selector >> 8)});
   }
 };
 
