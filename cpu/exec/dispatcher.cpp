@@ -94,7 +94,6 @@ bool Cpu::handle_requests(RunExit& exit) {
   }
   if (interrupt_shadow) return false;
   if (!in_smm && activity != Activity::WaitForStartUp && take(request::kSmi)) {
-    activity = Activity::Running;
     enter_smm(*this);
   }
   if (!in_smm && take(request::kInit)) {
