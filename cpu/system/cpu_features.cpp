@@ -151,7 +151,7 @@ constexpr FeatureFlag kFlags[] = {
     {"extapic", FeatureWord::Leaf80000001Ecx, 3, false},
     {"cr8legacy", FeatureWord::Leaf80000001Ecx, 4, false},
     {"abm", FeatureWord::Leaf80000001Ecx, 5, true, Feature::Abm},
-    {"sse4a", FeatureWord::Leaf80000001Ecx, 6, false, Feature::Sse4a},
+    {"sse4a", FeatureWord::Leaf80000001Ecx, 6, true, Feature::Sse4a},
     {"misalignsse", FeatureWord::Leaf80000001Ecx, 7, false},
     {"3dnowprefetch", FeatureWord::Leaf80000001Ecx, 8, true, Feature::Prefetchw},
     {"osvw", FeatureWord::Leaf80000001Ecx, 9, false},
