@@ -70,7 +70,7 @@ void save_mxcsr(Cpu& cpu, const Area& area) {
   store_at<uint64_t>(cpu, area, kMxcsrOffset, cpu.mxcsr | static_cast<uint64_t>(kMxcsrWritable) << 32);
 }
 // The lower (half 0) or upper 16 bytes of the vector registers.
-void save_vector_halves(Cpu& cpu, const Area& area, unsigned offset, unsigned half) {
+void save_vector_halves(Cpu& cpu, const Area& area, unsigned offset, size_t half) {
   for (unsigned i = 0; i < area.vector_registers; ++i) {
     const auto& qwords = cpu.vectors[i].qwords;
     store_at(cpu, area, offset + 16 * i, Bytes16{qwords[2 * half], qwords[2 * half + 1]});
@@ -113,7 +113,7 @@ void load_mxcsr(Cpu& cpu, const Area& area, Loaded& loaded) {
   loaded.mxcsr = load_at<uint32_t>(cpu, area, kMxcsrOffset);
   if ((loaded.mxcsr & ~kMxcsrWritable) != 0) cpu.raise(kGeneralProtection, 0);
 }
-void load_vector_halves(Cpu& cpu, const Area& area, unsigned offset, unsigned half, Loaded& loaded) {
+void load_vector_halves(Cpu& cpu, const Area& area, unsigned offset, size_t half, Loaded& loaded) {
   for (unsigned i = 0; i < area.vector_registers; ++i) {
     const auto image = load_at<Bytes16>(cpu, area, offset + 16 * i);
     loaded.vectors[i].qwords[2 * half] = image.low;
@@ -127,7 +127,7 @@ void commit_x87(Cpu& cpu, const Loaded& loaded) {
   cpu.x87.status = status_before;
   x87_set_words(cpu, loaded.x87.control, loaded.status_word);
 }
-void commit_vector_halves(Cpu& cpu, const Area& area, unsigned half, const Loaded& loaded) {
+void commit_vector_halves(Cpu& cpu, const Area& area, size_t half, const Loaded& loaded) {
   for (unsigned i = 0; i < area.vector_registers; ++i) {
     std::copy_n(&loaded.vectors[i].qwords[2 * half], 2, &cpu.vectors[i].qwords[2 * half]);
   }
@@ -179,7 +179,7 @@ bool x87_in_use(const X87State& x87) {
          (x87.instruction_pointer | x87.data_pointer | x87.opcode | x87.code_selector | x87.data_selector) != 0 ||
          !std::all_of(x87.physical.begin(), x87.physical.end(), zero);
 }
-bool vectors_in_use(const Cpu& cpu, unsigned half) {
+bool vectors_in_use(const Cpu& cpu, size_t half) {
   const auto zero = [half](const VectorRegister& value) {
     return (value.qwords[2 * half] | value.qwords[2 * half + 1]) == 0;
   };

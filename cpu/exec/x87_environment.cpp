@@ -11,18 +11,10 @@ namespace {
 using decode::Mnemonic;
 
 // The seven fields of every format: words, or the low halves of doublewords.
-enum Field : unsigned {
-  kControl,
-  kStatus,
-  kTag,
-  kInstructionOffset,
-  kInstructionHigh,
-  kDataOffset,
-  kDataHigh,
-  kFields
-};
+enum Field : uint8_t { kControl, kStatus, kTag, kInstructionOffset, kInstructionHigh, kDataOffset, kDataHigh, kFields };
 
-constexpr unsigned kRegisterBytes = 10;
+constexpr size_t kRegisterBytes = 10;
+constexpr size_t kMaximumSize = size_t{4} * kFields;
 
 // Two bits for each of R0-R7 (SDM vol. 1, 8.1.7).
 constexpr unsigned kTagValid = 0, kTagZero = 1, kTagSpecial = 2, kTagEmpty = 3;
@@ -84,7 +76,7 @@ std::array<uint32_t, kFields> environment_fields(const Cpu& cpu, bool wide) {
 // Writes the environment as it lies in memory; returns its size.
 unsigned write_environment(const Cpu& cpu, const Op& op, uint8_t* image) {
   const bool wide = !is_16_bit_format(op);
-  const unsigned field_size = wide ? 4 : 2;
+  const size_t field_size = wide ? 4 : 2;
   const std::array<uint32_t, kFields> fields = environment_fields(cpu, wide);
   for (unsigned i = 0; i < kFields; ++i) std::memcpy(image + i * field_size, &fields[i], field_size);
   return environment_size(op);
@@ -108,7 +100,7 @@ void read_pointers(Cpu& cpu, const std::array<uint32_t, kFields>& fields, bool w
 
 void read_environment(Cpu& cpu, const Op& op, const uint8_t* image) {
   const bool wide = !is_16_bit_format(op);
-  const unsigned field_size = wide ? 4 : 2;
+  const size_t field_size = wide ? 4 : 2;
   std::array<uint32_t, kFields> fields{};
   for (unsigned i = 0; i < kFields; ++i) std::memcpy(&fields[i], image + i * field_size, field_size);
   read_pointers(cpu, fields, wide);
@@ -118,19 +110,19 @@ void read_environment(Cpu& cpu, const Op& op, const uint8_t* image) {
 
 void store_environment(Cpu& cpu, const Op& op) {
   check_x87_available(cpu);
-  std::array<uint8_t, 4 * kFields> image;
+  std::array<uint8_t, kMaximumSize> image;
   const unsigned size = write_environment(cpu, op, image.data());
   store_block(cpu, operand_linear(cpu, op, size, true), image.data(), size, op.segment == kSs);
   x87_set_words(cpu, cpu.x87.control | x87_status::kExceptions, x87_status_word(cpu.x87));
 }
 void load_environment(Cpu& cpu, const Op& op) {
-  std::array<uint8_t, 4 * kFields> image;
+  std::array<uint8_t, kMaximumSize> image;
   const unsigned size = environment_size(op);
   load_block(cpu, operand_linear(cpu, op, size, false), image.data(), size, op.segment == kSs);
   read_environment(cpu, op, image.data());
 }
 
-using SaveImage = std::array<uint8_t, 4 * kFields + 8 * kRegisterBytes>;
+using SaveImage = std::array<uint8_t, kMaximumSize + 8 * kRegisterBytes>;
 
 void save(Cpu& cpu, const Op& op) {
   check_x87_available(cpu);
