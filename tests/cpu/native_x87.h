@@ -1,9 +1,8 @@
-// Runs single x87 instructions on the host, from and to an FXSAVE image: the oracle of the x87 tests.
+// The FXSAVE image, as tests hand it to the host and to the emulated processor.
 #pragma once
 
 #include <array>
 #include <cstdint>
-#include <span>
 
 namespace calco::cpu::test {
 
@@ -25,34 +24,9 @@ struct alignas(16) FxsaveImage {
   uint32_t mxcsr = 0x1F80;
   uint32_t mxcsr_mask = 0;
   std::array<Register, 8> st;
-  std::array<uint64_t, 2 * 16> xmm{};
+  std::array<uint64_t, 32> xmm{};  // two for each register
   std::array<uint64_t, 12> unused{};
 };
 static_assert(sizeof(FxsaveImage) == 512);
-
-// What an instruction sees and leaves. A memory operand is [RSI], which points at `memory`.
-struct FloatMachine {
-  FxsaveImage image;
-  alignas(64) std::array<uint8_t, 1024> memory{};
-  uint64_t flags = 0x202;
-  uint64_t rax = 0;
-};
-
-class NativeX87 {
- public:
-  NativeX87();
-  ~NativeX87();
-  NativeX87(const NativeX87&) = delete;
-  NativeX87& operator=(const NativeX87&) = delete;
-
-  // Executes `instruction`. No exception may be pending in the image.
-  void run(std::span<const uint8_t> instruction, FloatMachine& machine);
-  // Address at which the last instruction stood.
-  uint64_t instruction_address() const { return instruction_address_; }
-
- private:
-  uint8_t* page_;
-  uint64_t instruction_address_ = 0;
-};
 
 }  // namespace calco::cpu::test
