@@ -251,6 +251,10 @@ Selection select_control(const decode::Instruction& instruction, Op& op) {
       return {&legacy_transfer<&jump_if_count_zero>, true};
     case Mnemonic::Nop:
     case Mnemonic::Pause:
+    case Mnemonic::Prefetchnta:
+    case Mnemonic::Prefetcht0:
+    case Mnemonic::Prefetcht1:
+    case Mnemonic::Prefetcht2:
       return select_plain<&nothing>();
     case Mnemonic::Bound:
       op.operand_size = operand.size & 0xF;
