@@ -248,7 +248,7 @@ void store_masked(Cpu& cpu, const Op& op, TlbEntry* tlb, const uint8_t* bytes, u
   const uint64_t linear = operand_linear(cpu, op, size, true);
   cpu.mmu().probe_write(linear, size, cpu.mmu().current_protection(), op.segment == kSs);
   for (unsigned i = 0; i < size; ++i) {
-    if ((chosen >> i & 1) != 0) store_linear(cpu, tlb, linear + i, bytes[i]);
+    if ((chosen >> i & 1) != 0) store_linear(cpu, tlb, cpu.wrap_linear(linear + i), bytes[i]);
   }
 }
 void maskmovdqu(Cpu& cpu, const Op& op, TlbEntry* tlb) {
