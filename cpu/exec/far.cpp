@@ -1,6 +1,6 @@
 // Far transfers, software interrupts and fast system calls.
 #include "cpu/exec/handlers.h"
-#include "cpu/mmu/access.h"
+#include "cpu/exec/system_operand.h"
 #include "cpu/system/cpu_model.h"
 #include "cpu/system/descriptors.h"
 #include "cpu/system/exceptions.h"
@@ -13,21 +13,6 @@ namespace {
 using decode::Mnemonic;
 
 // --- JMP, CALL, RET, IRET --------------------------------------------------------------------------------------------
-
-struct FarPointer {
-  uint64_t offset;
-  uint16_t selector;
-};
-
-FarPointer load_far_pointer(Cpu& cpu, const Op& op) {
-  const unsigned size = op.operand_size;
-  const uint64_t linear = operand_linear(cpu, op, size + 2, false);
-  const Protection protection = cpu.mmu().current_protection();
-  const bool stack = op.segment == kSs;
-  const uint64_t offset = cpu.mmu().load_slow(linear, size, protection, stack);
-  const uint64_t selector = cpu.mmu().load_slow(cpu.wrap_linear(linear + size), 2, protection, stack);
-  return {offset, static_cast<uint16_t>(selector)};
-}
 
 FarPointer far_pointer(Cpu& cpu, const Op& op) {
   if (op.is_memory) return load_far_pointer(cpu, op);

@@ -1,6 +1,6 @@
 // Segment registers, and instructions that inspect descriptors.
 #include "cpu/exec/handlers.h"
-#include "cpu/mmu/access.h"
+#include "cpu/exec/system_operand.h"
 #include "cpu/system/descriptors.h"
 
 namespace calco::cpu {
@@ -13,15 +13,6 @@ using decode::OperandKind;
 // #UD in real and virtual-8086 mode.
 void require_selectors(Cpu& cpu) {
   if (!cpu.protected_mode() || cpu.virtual_8086()) cpu.raise(kInvalidOpcode);
-}
-
-void require_ring_0(Cpu& cpu) {
-  if (cpu.cpl != 0) cpu.raise(kGeneralProtection, 0);
-}
-
-// CR4.UMIP keeps the addresses of system tables from user code (SDM vol. 3, 2.5).
-void require_ring_0_under_umip(Cpu& cpu) {
-  if ((cpu.cr4 & cr4::kUmip) != 0) require_ring_0(cpu);
 }
 
 // A 16-bit store to memory, or a zero-extended one to a register of the operand size.
@@ -69,19 +60,10 @@ void pop_segment(Cpu& cpu, const Op& op) {
 }
 
 template <SegmentRegister kWhich>
-void load_far_pointer(Cpu& cpu, const Op& op) {
-  const unsigned size = op.operand_size;
-  const uint64_t linear = operand_linear(cpu, op, size + 2, false);
-  const Protection protection = cpu.mmu().current_protection();
-  const bool stack = op.segment == kSs;
-  const uint64_t offset = cpu.mmu().load_slow(linear, size, protection, stack);
-  const uint64_t selector = cpu.mmu().load_slow(cpu.wrap_linear(linear + size), 2, protection, stack);
-  load_segment(cpu, kWhich, static_cast<uint16_t>(selector));
-  if (size == 2) {
-    write_register<uint16_t>(cpu, op.reg, static_cast<uint16_t>(offset));
-  } else {
-    write_register<uint64_t>(cpu, op.reg, offset);
-  }
+void load_with_segment(Cpu& cpu, const Op& op) {
+  const FarPointer pointer = load_far_pointer(cpu, op);
+  load_segment(cpu, kWhich, pointer.selector);
+  write_sized(cpu, op.reg, op.operand_size, pointer.offset);
   finish_segment_load(cpu, kWhich);
 }
 
@@ -138,25 +120,17 @@ bool inspect(Cpu& cpu, const Op& op, uint32_t legacy_types, uint32_t long_types,
   return is_visible(cpu, selector, descriptor);
 }
 
-void write_inspected(Cpu& cpu, const Op& op, uint32_t value) {
-  if (op.operand_size == 2) {
-    write_register<uint16_t>(cpu, op.reg, static_cast<uint16_t>(value));
-  } else {
-    write_register<uint64_t>(cpu, op.reg, value);
-  }
-}
-
 void lar(Cpu& cpu, const Op& op) {
   Descriptor descriptor;
   const bool found = inspect(cpu, op, kLarTypes, kLarTypesLong, descriptor);
-  if (found) write_inspected(cpu, op, descriptor.high & 0x00F0FF00);
+  if (found) write_sized(cpu, op.reg, op.operand_size, descriptor.high & 0x00F0FF00);
   set_zero_flag(cpu, found);
 }
 
 void lsl(Cpu& cpu, const Op& op) {
   Descriptor descriptor;
   const bool found = inspect(cpu, op, kLslTypes, kLslTypesLong, descriptor);
-  if (found) write_inspected(cpu, op, descriptor.limit());
+  if (found) write_sized(cpu, op.reg, op.operand_size, descriptor.limit());
   set_zero_flag(cpu, found);
 }
 
@@ -226,15 +200,15 @@ Selection select_segment(const decode::Instruction& instruction, Op& op) {
       op.operand_size = instruction.operand_size;
       return select_ending<pop_segment>();
     case Mnemonic::Les:
-      return select_ending<load_far_pointer<kEs>>();
+      return select_ending<load_with_segment<kEs>>();
     case Mnemonic::Lds:
-      return select_ending<load_far_pointer<kDs>>();
+      return select_ending<load_with_segment<kDs>>();
     case Mnemonic::Lss:
-      return select_ending<load_far_pointer<kSs>>();
+      return select_ending<load_with_segment<kSs>>();
     case Mnemonic::Lfs:
-      return select_ending<load_far_pointer<kFs>>();
+      return select_ending<load_with_segment<kFs>>();
     case Mnemonic::Lgs:
-      return select_ending<load_far_pointer<kGs>>();
+      return select_ending<load_with_segment<kGs>>();
     case Mnemonic::Rdfsbase:
       return select_plain<read_base<kFs>>();
     case Mnemonic::Rdgsbase:

@@ -4,7 +4,7 @@
 #include <atomic>
 
 #include "cpu/exec/handlers.h"
-#include "cpu/mmu/access.h"
+#include "cpu/exec/system_operand.h"
 #include "cpu/system/control_registers.h"
 #include "cpu/system/cpu_model.h"
 #include "cpu/system/debug.h"
@@ -19,14 +19,6 @@ namespace {
 using decode::Mnemonic;
 using decode::OperandKind;
 
-void require_ring_0(Cpu& cpu) {
-  if (cpu.cpl != 0) cpu.raise(kGeneralProtection, 0);
-}
-
-void require_ring_0_under_umip(Cpu& cpu) {
-  if ((cpu.cr4 & cr4::kUmip) != 0) require_ring_0(cpu);
-}
-
 void undefined(Cpu& cpu, const Op&) { cpu.raise(kInvalidOpcode); }
 
 void nothing(Cpu&, const Op&) {}
@@ -38,14 +30,6 @@ void write_edx_eax(Cpu& cpu, uint64_t value) {
 }
 
 uint64_t read_edx_eax(const Cpu& cpu) { return (cpu.registers[kRax] & 0xFFFFFFFF) | cpu.registers[kRdx] << 32; }
-
-void write_sized(Cpu& cpu, uint8_t field, unsigned size, uint64_t value) {
-  if (size == 2) {
-    write_register<uint16_t>(cpu, field, static_cast<uint16_t>(value));
-  } else {
-    write_register<uint64_t>(cpu, field, size == 4 ? value & 0xFFFFFFFF : value);
-  }
-}
 
 // --- Control registers
 // -------------------------------------------------------------------------------------------------
@@ -138,6 +122,7 @@ unsigned checked_debug_register(Cpu& cpu, unsigned number) {
   }
   if ((cpu.dr[7] & dr7::kGeneralDetect) != 0) {
     report_debug_status(cpu, dr6::kGeneralDetect);
+    cpu.trace.general_detect = true;
     cpu.raise(kDebug);
   }
   return number;

@@ -32,6 +32,13 @@ void note_trap(Cpu& cpu, uint64_t status) {
   cpu.pending_debug_status |= status;
 }
 
+uint64_t take_pending_status(Cpu& cpu) {
+  const uint64_t status = cpu.pending_debug_trap ? cpu.pending_debug_status : 0;
+  cpu.pending_debug_trap = false;
+  cpu.pending_debug_status = 0;
+  return status;
+}
+
 }  // namespace
 
 bool single_step_needed(const Cpu& cpu) {
@@ -47,6 +54,11 @@ void check_instruction_breakpoint(Cpu& cpu) {
   cpu.trace = {};
   const bool shadow = cpu.interrupt_shadow && cpu.debug_shadow;
   cpu.debug_shadow = false;
+  // What is left over from an instruction that was not stepped, as a task switch to a TSS with its T flag set.
+  if (cpu.pending_debug_trap && !shadow) {
+    report_debug_status(cpu, take_pending_status(cpu));
+    cpu.raise(kDebug);
+  }
   // An instruction behind MOV SS or POP SS is treated as if RF were set (SDM vol. 3, 17.3.1.1).
   if (shadow || (cpu.system_flags & rflags::kRf) != 0 || (cpu.dr[7] & dr7::kEnables) == 0) return;
   const uint64_t rip = cpu.instruction_pointer();
@@ -66,10 +78,8 @@ void after_instruction(Cpu& cpu, uint64_t flags_before) {
   cpu.trace = {};
   if ((flags_before & rflags::kRf) != 0 && !trace.resume_flag_loaded) cpu.system_flags &= ~rflags::kRf;
   if (cpu.debug_shadow) return;  // MOV SS: traps wait for the end of the next instruction
-  uint64_t status = cpu.pending_debug_trap ? cpu.pending_debug_status : 0;
+  uint64_t status = take_pending_status(cpu);
   if ((flags_before & rflags::kTf) != 0 && !trace.no_single_step) status |= dr6::kSingleStep;
-  cpu.pending_debug_trap = false;
-  cpu.pending_debug_status = 0;
   if (status == 0) return;
   report_debug_status(cpu, status);
   deliver_exception(cpu, kDebug);

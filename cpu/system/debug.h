@@ -18,7 +18,8 @@ constexpr uint64_t kLocalEnables = 0x55, kEnables = 0xFF, kGeneralDetect = 1u <<
 // True while instructions must be executed one a block, with the two calls below around each: TF or RF is set, a
 // breakpoint is enabled, or a trap is pending.
 bool single_step_needed(const Cpu& cpu);
-// Before an instruction: raises #DB for a breakpoint on its address unless RF is set.
+// Before an instruction: raises #DB for a trap that is still pending, and for a breakpoint on the instruction's address
+// unless RF is set.
 void check_instruction_breakpoint(Cpu& cpu);
 // After an instruction that completed: clears RF and delivers the traps that it caused. `flags_before` are the
 // system_flags it started with. May raise.

@@ -30,6 +30,7 @@ struct EventDelivery {
 struct InstructionTrace {
   bool resume_flag_loaded = false;  // IRET or a task switch loaded RF: it holds for the next instruction
   bool no_single_step = false;      // delivered an event or cleared TF by itself: no trap although TF was set
+  bool general_detect = false;      // MOV DR ran into DR7.GD: its #DB is a fault that sets RF
 };
 
 }  // namespace calco::cpu

@@ -207,6 +207,7 @@ void deliver(Cpu& cpu, const Event& event) {
   cpu.interrupt_shadow = false;
   cpu.debug_shadow = false;
   cpu.trace.no_single_step = true;
+  cpu.trace.general_detect = false;
   if (event.source == InterruptSource::Nmi) cpu.nmi_blocked = true;
   if (event.vector == kDebug && event.source == InterruptSource::Exception) cpu.dr[7] &= ~dr7::kGeneralDetect;
 }
@@ -222,7 +223,7 @@ void shut_down(Cpu& cpu) {
 // RF in the saved image: set for faults, so that the instruction's breakpoint does not hit again on return; the
 // breakpoint's own #DB leaves it (SDM vol. 3, 17.3.1.1).
 bool sets_resume_flag(const Cpu& cpu, uint8_t vector) {
-  if (vector == kDebug) return (cpu.dr[6] & dr6::kGeneralDetect) != 0;
+  if (vector == kDebug) return cpu.trace.general_detect;
   return vector != kDoubleFault && vector != kMachineCheck;
 }
 

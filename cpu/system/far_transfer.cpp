@@ -112,9 +112,14 @@ bool far_to_task(Cpu& cpu, uint16_t selector, const Descriptor& target, TaskSwit
   return true;
 }
 
+// What a far jump or call names; a code segment is checked already.
 Descriptor read_far_target(Cpu& cpu, uint16_t selector) {
   if (is_null(selector)) cpu.raise(kGeneralProtection, 0);
-  return require_descriptor(cpu, selector, kGeneralProtection);
+  const Descriptor target = require_descriptor(cpu, selector, kGeneralProtection);
+  if (target.system()) return target;
+  if (!target.is_code()) cpu.raise(kGeneralProtection, selector_error(selector));
+  check_direct_code(cpu, selector, target);
+  return target;
 }
 
 void jump_through_gate(Cpu& cpu, uint16_t selector, const Descriptor& gate) {
@@ -294,8 +299,6 @@ void far_jump(Cpu& cpu, uint16_t selector, uint64_t offset, unsigned size, uint6
   }
   Descriptor target = read_far_target(cpu, selector);
   if (!target.system()) {
-    if (!target.is_code()) cpu.raise(kGeneralProtection, selector_error(selector));
-    check_direct_code(cpu, selector, target);
     check_code_offset(cpu, make_segment(selector, target), offset);
     mark_accessed(cpu, target);
     enter_code(cpu, selector, target, cpu.cpl, offset);
@@ -322,8 +325,6 @@ void far_call(Cpu& cpu, uint16_t selector, uint64_t offset, unsigned size, uint6
   }
   Descriptor target = read_far_target(cpu, selector);
   if (!target.system()) {
-    if (!target.is_code()) cpu.raise(kGeneralProtection, selector_error(selector));
-    check_direct_code(cpu, selector, target);
     call_same(cpu, selector, target, offset, size, next);
   } else if (is_call_gate(cpu, target)) {
     call_through_gate(cpu, selector, target, next);

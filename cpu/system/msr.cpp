@@ -308,7 +308,7 @@ bool read_msr(Cpu& cpu, uint32_t index, uint64_t& value) {
       return true;
     case msr::kFeatureControl:
       value = cpu.feature_control;
-      return intel;
+      return true;
     case msr::kTscAdjust:
       value = cpu.tsc_adjust;
       return has_flag(cpu, flag::kTscAdjust);
@@ -341,7 +341,7 @@ bool read_msr(Cpu& cpu, uint32_t index, uint64_t& value) {
       return intel;
     case msr::kMiscEnable:
       value = cpu.misc_enable;
-      return intel;
+      return true;
     case msr::kDebugControl:
       value = cpu.debug_control;
       return true;
@@ -381,7 +381,7 @@ bool write_msr(Cpu& cpu, uint32_t index, uint64_t value) {
       cpu.recheck_interrupts();
       return true;
     case msr::kFeatureControl:
-      return cpu.model().is_intel() && write_feature_control(cpu, value);
+      return write_feature_control(cpu, value);
     case msr::kTscAdjust:
       return write_tsc_adjust(cpu, value);
     case msr::kMicrocodeUpdate:
@@ -403,7 +403,7 @@ bool write_msr(Cpu& cpu, uint32_t index, uint64_t value) {
       return has_flag(cpu, flag::kMca);
     case msr::kMiscEnable:
       cpu.misc_enable = value;
-      return cpu.model().is_intel();
+      return true;
     case msr::kDebugControl:
       return write_debug_control(value);
     case msr::kPat:

@@ -111,6 +111,19 @@ TEST_F(TaskSwitching, TrapFlagOfTheTssRaisesADebugException) {
   EXPECT_EQ(frame(0), kTaskCode);
 }
 
+TEST_F(TaskSwitching, TrapFlagOfTheTssWorksWithoutSingleStepping) {
+  enter_protected();
+  build_task();
+  map.write_value<uint16_t>(kSecondTss + 0x64, 1);
+  load_code({0xEA, 0, 0, 0, 0, selector::kTask, 0});
+  load_code({0x90, 0x90, 0xF4}, kTaskCode);
+  load_code({0xF4}, handler(kDebug));
+  cpu->registers[kRip] = kCode;
+  cpu->run();
+  EXPECT_EQ(cpu->registers[kRip], handler(kDebug) + 1);
+  EXPECT_EQ(frame(0), kTaskCode);
+}
+
 TEST_F(TaskSwitching, LongModeHasNone) {
   enter_long();
   write_system_segment(selector::kTask, system_type::kTss32, kSecondTss, 0x67);
