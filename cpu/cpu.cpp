@@ -29,6 +29,12 @@ void Cpu::set_interrupt_pending(bool pending) {
   if (pending) request(request::kInterrupt);
 }
 
+// A start-up IPI that came before is void, one that comes after counts even where both wait at one boundary.
+void Cpu::raise_init() {
+  exit_request.fetch_and(~request::kStartUp);
+  request(request::kInit);
+}
+
 void Cpu::start_up(uint8_t vector) {
   start_up_vector_.store(vector, std::memory_order_relaxed);
   request(request::kStartUp);
@@ -140,8 +146,14 @@ Segment system_segment(uint16_t type) {
 
 }  // namespace
 
-// SDM vol. 3, table 10-1; what INIT leaves alone is saved around the common part by init().
 void Cpu::reset() {
+  constexpr uint32_t kNotOfTheProcessor = request::kStop | request::kExclusive | request::kInvalidateCode;
+  exit_request.fetch_and(kNotOfTheProcessor, std::memory_order_relaxed);
+  reset_state();
+}
+
+// SDM vol. 3, table 10-1; what INIT leaves alone is saved around this common part by init().
+void Cpu::reset_state() {
   static_cast<CpuState&>(*this) = CpuState{};
   for (unsigned segment = kEs; segment <= kGs; ++segment) segments[segment] = real_mode_segment(0, segment == kCs);
   segments[kCs].selector = 0xF000;
@@ -159,10 +171,8 @@ void Cpu::reset() {
   x87.empty = 0;
   machine_check[0] = 0;
   activity = environment_.index == 0 ? Activity::Running : Activity::WaitForStartUp;
-  // Ticks count from the reset.
-  tsc_offset = 0 - environment_.tsc();
+  // The time-stamp counter goes on: the processors of a machine are not reset at one instant, but show one time.
   current_op = nullptr;
-  exit_request.fetch_and(request::kStop | request::kExclusive | request::kInvalidateCode, std::memory_order_relaxed);
   mmu_.set_a20(true);
   mmu_.address_space_changed(false);
   mmu_.flush_all();
@@ -170,7 +180,7 @@ void Cpu::reset() {
 
 void Cpu::init() {
   const CpuState before = *this;
-  reset();
+  reset_state();
   cr0 |= before.cr0 & (cr0::kCd | cr0::kNw);
   x87 = before.x87;
   vectors = before.vectors;

@@ -89,7 +89,7 @@ class Cpu : public CpuState, public ProcessorPins {
   void set_interrupt_pending(bool pending) override;
   void raise_nmi() override { request(request::kNmi); }
   void raise_smi() override { request(request::kSmi); }
-  void raise_init() override { request(request::kInit); }
+  void raise_init() override;
   void start_up(uint8_t vector) override;
   // Called from request() so that a sleeping vCPU thread wakes. Set once by the machine.
   void set_waker(std::function<void()> waker) { waker_ = std::move(waker); }
@@ -168,6 +168,7 @@ class Cpu : public CpuState, public ProcessorPins {
   };
 
   [[noreturn]] void raise_fault(Vector vector, bool has_error_code, uint32_t error_code);
+  void reset_state();
   RunExit dispatch(uint64_t step_limit);
   void step();
   bool handle_requests(RunExit& exit);

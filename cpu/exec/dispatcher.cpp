@@ -87,11 +87,6 @@ bool Cpu::handle_requests(RunExit& exit) {
     exit = RunExit::Stopped;
     return true;
   }
-  if (activity == Activity::WaitForStartUp) {
-    if (take(request::kStartUp)) begin_at_start_up_vector();
-  } else {
-    take(request::kStartUp);  // ignored by a processor that does not wait for it
-  }
   if (interrupt_shadow) return false;
   if (!in_smm && activity != Activity::WaitForStartUp && take(request::kSmi)) {
     enter_smm(*this);
@@ -99,6 +94,11 @@ bool Cpu::handle_requests(RunExit& exit) {
   if (!in_smm && take(request::kInit)) {
     init();
     environment_.apic.init_reset();
+  }
+  if (activity == Activity::WaitForStartUp) {
+    if (take(request::kStartUp)) begin_at_start_up_vector();
+  } else if ((exit_request.load() & request::kInit) == 0) {
+    take(request::kStartUp);  // ignored by a processor that does not wait for it
   }
   if (activity == Activity::WaitForStartUp || activity == Activity::Shutdown) return false;
   if (!nmi_blocked && take(request::kNmi)) {
