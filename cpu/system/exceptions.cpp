@@ -184,7 +184,7 @@ void deliver_protected(Cpu& cpu, const Event& event) {
 void log_event(Cpu& cpu, const Event& event) {
   if (!cpu.log().enabled(LogItem::Interrupts)) return;
   cpu.log().print(
-      LogItem::Interrupts, "CPU {}: v={:02x} e={:04x} i={} cpl={} IP={:04x}:{:016x} SP={:04x}:{:016x} CR2={:016x}\n",
+      LogItem::Interrupts, "CPU {}: v={:02x} e={:04x} i={} cpl={} IP={:04x}:{:016x} SP={:04x}:{:016x} CR2={:016x}",
       cpu.environment().index, event.vector, event.error, event.is_software() ? 1 : 0, cpu.cpl,
       cpu.segments[kCs].selector, event.return_address, cpu.segments[kSs].selector, cpu.registers[kRsp], cpu.cr2);
 }
@@ -214,7 +214,7 @@ void deliver(Cpu& cpu, const Event& event) {
 
 void shut_down(Cpu& cpu) {
   cpu.delivery.active = false;
-  cpu.log().print(LogItem::Interrupts, "CPU {}: triple fault at {:04x}:{:016x}\n", cpu.environment().index,
+  cpu.log().print(LogItem::Interrupts, "CPU {}: triple fault at {:04x}:{:016x}", cpu.environment().index,
                   cpu.segments[kCs].selector, cpu.instruction_pointer());
   cpu.activity = Activity::Shutdown;
   cpu.environment().triple_fault();

@@ -366,7 +366,7 @@ bool read_msr(Cpu& cpu, uint32_t index, uint64_t& value) {
     default: {
       bool known = false;
       const bool allowed = read_range(cpu, index, value, known);
-      if (!known) cpu.log().print(LogItem::Unimplemented, "rdmsr of unknown register {:#x}\n", index);
+      if (!known) cpu.log().print(LogItem::Unimplemented, "rdmsr of unknown register {:#x}", index);
       return allowed;
     }
   }
@@ -430,7 +430,7 @@ bool write_msr(Cpu& cpu, uint32_t index, uint64_t value) {
       bool known = false;
       const bool allowed = write_range(cpu, index, value, known);
       if (!known) {
-        cpu.log().print(LogItem::Unimplemented, "wrmsr of unknown register {:#x}, value {:#x}\n", index, value);
+        cpu.log().print(LogItem::Unimplemented, "wrmsr of unknown register {:#x}, value {:#x}", index, value);
       }
       return allowed;
     }

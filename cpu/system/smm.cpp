@@ -124,7 +124,7 @@ bool is_consistent(uint64_t cr0, uint64_t cr4, uint64_t efer) {
 }  // namespace
 
 void enter_smm(Cpu& cpu) {
-  cpu.log().print(LogItem::Interrupts, "CPU {}: SMI at {:04x}:{:016x}\n", cpu.environment().index,
+  cpu.log().print(LogItem::Interrupts, "CPU {}: SMI at {:04x}:{:016x}", cpu.environment().index,
                   cpu.segments[kCs].selector, cpu.registers[kRip]);
   save_state(cpu);
   enter_handler(cpu);
@@ -137,7 +137,7 @@ void leave_smm(Cpu& cpu) {
   const auto cr4 = area.load<uint64_t>(kCr4Offset);
   const auto efer = area.load<uint64_t>(kEferOffset);
   if (!is_consistent(cr0, cr4, efer)) {
-    cpu.log().print(LogItem::GuestErrors, "RSM to an impossible state: CR0 {:#x}, CR4 {:#x}, EFER {:#x}\n", cr0, cr4,
+    cpu.log().print(LogItem::GuestErrors, "RSM to an impossible state: CR0 {:#x}, CR4 {:#x}, EFER {:#x}", cr0, cr4,
                     efer);
     cpu.activity = Activity::Shutdown;
     cpu.environment().triple_fault();

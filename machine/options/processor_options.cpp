@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <array>
 
+#include "cpu/system/cpu_model.h"
 #include "machine/core/option_error.h"
 #include "machine/options/draft.h"
 #include "machine/options/option_values.h"
@@ -85,6 +86,10 @@ void choose_accelerator(Draft& draft) {
 }
 
 void read_cpu(Draft& draft, const std::string& option, std::string_view value) {
+  if (value == "help" || value == "?") {
+    draft.answer = cpu::CpuModel::help();
+    return;
+  }
   if (value.empty()) throw OptionError(option, "names no model; for example qemu64, max or Nehalem");
   draft.config.cpu = value;
 }

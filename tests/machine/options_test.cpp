@@ -153,6 +153,7 @@ TEST(CommandLine, QuestionsAreAnswered) {
   EXPECT_THAT(*parse({"-help"}).answer, HasSubstr("-kernel file"));
   EXPECT_THAT(*parse({"--version"}).answer, HasSubstr("Calco "));
   EXPECT_THAT(*parse({"-M", "help"}).answer, HasSubstr("i440FX"));
+  EXPECT_THAT(*parse({"-cpu", "help"}).answer, HasSubstr("qemu64"));
   EXPECT_THAT(*parse({"-device", "help"}).answer, HasSubstr("isa-debug-exit"));
   EXPECT_THAT(*parse({"-d", "help"}).answer, HasSubstr("guest_errors"));
 }
