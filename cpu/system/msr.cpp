@@ -136,16 +136,35 @@ bool write_pat(Cpu& cpu, uint64_t value) {
 // --- Time-stamp counter (SDM vol. 3, 17.17)
 // ------------------------------------------------------------------------------
 
+// The local APIC compares with the counter that all processors share; the guest's deadline is in its own TSC.
+uint64_t tsc_deadline(const Cpu& cpu) {
+  const uint64_t shared = cpu.environment().apic.tsc_deadline();
+  return shared == 0 ? 0 : shared + cpu.tsc_offset;
+}
+
+void set_tsc_deadline(Cpu& cpu, uint64_t value) {
+  constexpr uint64_t kLongPassed = 1;
+  const uint64_t shared = value <= cpu.tsc() ? kLongPassed : value - cpu.tsc_offset;
+  cpu.environment().apic.set_tsc_deadline(value == 0 ? 0 : shared);  // 0 disarms
+}
+
+// An armed deadline stays at the same value of the TSC.
+void move_tsc(Cpu& cpu, uint64_t change) {
+  const uint64_t deadline = tsc_deadline(cpu);
+  cpu.tsc_offset += change;
+  if (deadline != 0) set_tsc_deadline(cpu, deadline);
+}
+
 bool write_tsc(Cpu& cpu, uint64_t value) {
   const uint64_t change = value - cpu.tsc();
-  cpu.tsc_offset += change;
+  move_tsc(cpu, change);
   cpu.tsc_adjust += change;
   return true;
 }
 
 bool write_tsc_adjust(Cpu& cpu, uint64_t value) {
   if (!has_flag(cpu, flag::kTscAdjust)) return false;
-  cpu.tsc_offset += value - cpu.tsc_adjust;
+  move_tsc(cpu, value - cpu.tsc_adjust);
   cpu.tsc_adjust = value;
   return true;
 }
@@ -349,7 +368,7 @@ bool read_msr(Cpu& cpu, uint32_t index, uint64_t& value) {
       value = cpu.pat;
       return true;
     case msr::kTscDeadline:
-      value = cpu.environment().apic.tsc_deadline();
+      value = tsc_deadline(cpu);
       return has_flag(cpu, flag::kTscDeadline);
     case msr::kXss:
       value = cpu.xss;
@@ -410,7 +429,7 @@ bool write_msr(Cpu& cpu, uint32_t index, uint64_t value) {
       return write_pat(cpu, value);
     case msr::kTscDeadline:
       if (!has_flag(cpu, flag::kTscDeadline)) return false;
-      cpu.environment().apic.set_tsc_deadline(value);
+      set_tsc_deadline(cpu, value);
       return true;
     case msr::kXss:
       return cpu.model().has(Feature::Xsaves) && value == 0;

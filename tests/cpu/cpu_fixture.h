@@ -30,12 +30,13 @@ class SilentApic final : public LocalApicPort {
   bool set_base_register(uint64_t) override { return true; }
   bool read_x2apic(uint8_t, uint64_t&) override { return false; }
   bool write_x2apic(uint8_t, uint64_t) override { return false; }
-  uint64_t tsc_deadline() const override { return 0; }
-  void set_tsc_deadline(uint64_t) override {}
+  uint64_t tsc_deadline() const override { return deadline; }
+  void set_tsc_deadline(uint64_t ticks) override { deadline = ticks; }
   void init_reset() override {}
 
   int vector = -1;
   uint8_t priority = 0;
+  uint64_t deadline = 0;
 };
 
 // 16 MiB of RAM at 0. In 64-bit mode they are mapped one to one with 2 MiB pages, user and writable; the tables lie in

@@ -76,6 +76,17 @@ TEST_F(Msr, WritesOfTheTscShowInTscAdjust) {
   EXPECT_LT(read(0x10), before + 100'000);
 }
 
+TEST_F(Msr, TscDeadlineCountsInTheProcessorsOwnTsc) {
+  enter_long();
+  cpu->tsc_offset = 0 - uint64_t{500'000};
+  const uint64_t deadline = read(0x10) + 10'000;
+  EXPECT_TRUE(write_msr(*cpu, 0x6E0, deadline));
+  EXPECT_EQ(apic.deadline, deadline + 500'000);
+  EXPECT_EQ(read(0x6E0), deadline);
+  EXPECT_TRUE(write_msr(*cpu, 0x6E0, 0));
+  EXPECT_EQ(apic.deadline, 0u);
+}
+
 TEST_F(Msr, MachineCheckStatusCanOnlyBeCleared) {
   enter_long();
   EXPECT_EQ(read(0x179), 0x10Au);
