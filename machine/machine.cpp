@@ -45,7 +45,11 @@ Machine::~Machine() {
 
 int Machine::run() {
   loop_.start();
-  if (start_running_) send_to_all(VcpuThread::Run{});
+  if (start_running_) {
+    send_to_all(VcpuThread::Run{});
+  } else {
+    loop_.clock().stop();
+  }
   for (;;) {
     const Request what = next_request();
     switch (what.kind) {
