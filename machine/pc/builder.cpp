@@ -110,8 +110,11 @@ class PcBuilder {
     attach(0x4D0, 2, board_.pic->edge_level_control());
     board_.map.add_window("ioapic", board::kIoApic, 4096, *board_.io_apic);
     board_.apic_region = board_.map.add_window("local-apic", board::kLocalApic, ApicWindow::kSize, board_.apic_window);
+    board_.coprocessor_port = std::make_unique<devices::CoprocessorPort>(isa_irq(13));
+    attach(devices::CoprocessorPort::kPort, devices::CoprocessorPort::kPortCount, *board_.coprocessor_port);
     in_reset_order(*board_.pic);
     in_reset_order(*board_.io_apic);
+    in_reset_order(*board_.coprocessor_port);
   }
 
   IrqLine::Sink isa_wire_end(unsigned irq) {
@@ -161,8 +164,16 @@ class PcBuilder {
             .tsc_frequency = PcBoard::kTscFrequency,
             .triple_fault = board_.services.request_reset,
             .index = index,
-            .x87_error = {},
+            .x87_error = index == 0 ? x87_error() : std::function<bool(bool)>(),
             .disassemble = disassemble};
+  }
+
+  // Only the bootstrap processor's FERR# is wired.
+  std::function<bool(bool)> x87_error() const {
+    return [lock = &board_.services.device_lock, port = board_.coprocessor_port.get()](bool pending) {
+      std::lock_guard guard(*lock);
+      return port->set_error(pending);
+    };
   }
 
   devices::TscClock tsc_clock() const {

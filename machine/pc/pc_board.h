@@ -19,6 +19,7 @@
 #include "devices/irq/local_apic.h"
 #include "devices/irq/pic8259.h"
 #include "devices/irq/wired_or.h"
+#include "devices/isa/coprocessor_port.h"
 #include "devices/isa/debug_console.h"
 #include "devices/isa/debug_exit.h"
 #include "devices/isa/dma8237.h"
@@ -103,6 +104,7 @@ struct PcBoard {
   std::unique_ptr<devices::IoApic> io_apic;
   std::unique_ptr<devices::WiredOr> timer_wire;  // I/O APIC pin 2: ISA interrupt 0, or the HPET
   std::array<std::unique_ptr<devices::WiredOr>, kIsaInterrupts> isa_wires;
+  std::unique_ptr<devices::CoprocessorPort> coprocessor_port;
 
   std::vector<std::unique_ptr<ProcessorSocket>> sockets;
   std::vector<std::unique_ptr<devices::LocalApic>> local_apics;
