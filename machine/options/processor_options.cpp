@@ -11,7 +11,7 @@ namespace calco::machine {
 namespace {
 
 constexpr unsigned kMaximumProcessors = 16;
-constexpr uint64_t kMinimumMemory = 1ull << 20;
+constexpr uint64_t kMinimumMemory = 2ull << 20;
 // The largest RAM that 40-bit physical addresses hold besides the hole below 4 GiB.
 constexpr uint64_t kMaximumMemory = 1000ull << 30;
 
@@ -154,7 +154,7 @@ void read_memory(Draft& draft, const std::string& option, std::string_view value
     throw OptionError(option, fmt::format("'{}' is not a memory size; use for example 512, 512M or 2G", text));
   }
   if (*size < kMinimumMemory || *size > kMaximumMemory) {
-    throw OptionError(option, fmt::format("'{}' is out of range; 1M to {}G are possible", text, kMaximumMemory >> 30));
+    throw OptionError(option, fmt::format("'{}' is out of range; 2M to {}G are possible", text, kMaximumMemory >> 30));
   }
   constexpr uint64_t kUnit = 8192;
   draft.config.memory_size = (*size + kUnit - 1) / kUnit * kUnit;
