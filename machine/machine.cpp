@@ -36,9 +36,12 @@ Machine::Machine(PreparedPc prepared)
   }
 }
 
+// Whoever could still send a message stops first: the processors, then the event loop.
 Machine::~Machine() {
-  threads_.clear();
+  send_to_all(VcpuThread::Pause{});
+  wait_all_paused();
   loop_.stop();
+  threads_.clear();
   std::lock_guard lock(device_lock_);
   board_.reset();
 }
