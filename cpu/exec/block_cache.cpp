@@ -135,15 +135,16 @@ const Op* BlockCache::find(uint64_t rip) {
 Block* BlockCache::decode(Fetcher& fetcher, uint64_t rip, bool keep) {
   Builder builder(cpu_, fetcher, keep);
   builder.build();
-  Block* block = keep ? allocate(builder.ops.size()) : reinterpret_cast<Block*>(scratch_.get());
+  const std::span<const Op> operations = builder.operations();
+  Block* block = keep ? allocate(operations.size()) : reinterpret_cast<Block*>(scratch_.get());
   const GuestMemory& memory = cpu_.environment().memory_map.memory();
   *block = {.memory_offset = fetcher.host != nullptr ? memory.offset_of(fetcher.host) : kNowhere,
             .mode_key = cpu_.mode_key(),
             .byte_length = builder.byte_length,
-            .op_count = static_cast<uint16_t>(builder.ops.size()),
+            .op_count = static_cast<uint16_t>(operations.size()),
             .reserved = 0,
             .second_page = fetcher.second_page};
-  std::copy(builder.ops.begin(), builder.ops.end(), block->ops());
+  std::copy(operations.begin(), operations.end(), block->ops());
   if (!keep) return block;
 
   ++counters.blocks_decoded;
@@ -258,7 +259,7 @@ void BlockCache::Builder::build() {
     if (!add_instruction()) break;
   }
   if (!ended_) add_fall_through();
-  ops.push_back(std::bit_cast<Op>(Link{}));
+  ops_[op_count_++] = std::bit_cast<Op>(Link{});
 }
 
 // False where the block must end before the next instruction.
@@ -282,17 +283,18 @@ bool BlockCache::Builder::add_instruction() {
   if (status == decode::Status::Ok) {
     lower_instruction(instruction);
   } else {
-    add_fault(status == decode::Status::TooLong ? &instruction_too_long : &invalid_opcode);
+    add_fault(status == decode::Status::TooLong ? &instruction_too_long : &invalid_opcode, instruction.length);
   }
   return true;
 }
 
-void BlockCache::Builder::add_fault(Handler handler) {
+// `looked_at`: the bytes that were read to find this out; a store to any of them makes another instruction of it.
+void BlockCache::Builder::add_fault(Handler handler, unsigned looked_at) {
   Op op{.handler = handler};
   op.offset = byte_length;
   op.instructions = static_cast<uint8_t>(instructions);
-  ops.push_back(op);
-  byte_length = static_cast<uint16_t>(byte_length + 1);
+  ops_[op_count_++] = op;
+  byte_length = static_cast<uint16_t>(byte_length + std::max(1u, looked_at));
   ended_ = true;
 }
 
@@ -301,7 +303,7 @@ void BlockCache::Builder::lower_instruction(const decode::Instruction& instructi
   Selection selection = lower(instruction, byte_length, op);
   if (selection.handler == nullptr) {
     cpu_.log().print(LogItem::Unimplemented, "instruction {} is not executed", decode::name(instruction.mnemonic));
-    add_fault(&invalid_opcode);
+    add_fault(&invalid_opcode, instruction.length);
     return;
   }
   using decode::Mnemonic;
@@ -323,7 +325,7 @@ void BlockCache::Builder::lower_instruction(const decode::Instruction& instructi
     op.rm = static_cast<uint8_t>((in_page(op.immediate) ? kTakenLinkable : 0) |
                                  (in_page(byte_length) ? kNotTakenLinkable : 0));
   }
-  ops.push_back(op);
+  ops_[op_count_++] = op;
 }
 
 void BlockCache::Builder::add_fall_through() {
@@ -331,7 +333,7 @@ void BlockCache::Builder::add_fall_through() {
   op.offset = byte_length;
   op.instructions = static_cast<uint8_t>(instructions);
   op.rm = in_page(byte_length) ? kTakenLinkable : 0;
-  ops.push_back(op);
+  ops_[op_count_++] = op;
 }
 
 // True where `delta` bytes from the block's start one is still in its page, and links may be made.

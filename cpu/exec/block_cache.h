@@ -1,9 +1,11 @@
 // Predecoded blocks of one processor.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -91,20 +93,24 @@ class BlockCache {
     Builder(Cpu& cpu, Fetcher& fetcher, bool linkable);
     void build();
 
-    std::vector<Op> ops;
+    std::span<const Op> operations() const { return {ops_.data(), op_count_}; }
+
     uint16_t byte_length = 0;
     unsigned instructions = 0;
 
    private:
     bool add_instruction();
     void lower_instruction(const decode::Instruction& instruction);
-    void add_fault(Handler handler);
+    void add_fault(Handler handler, unsigned looked_at);
     void add_fall_through();
     bool in_page(uint64_t delta) const;
 
     Cpu& cpu_;
     Fetcher& fetcher_;
     const bool linkable_;
+    // No container: a fetch may raise, and nothing with a destructor lives across that.
+    std::array<Op, kMaximumInstructions + 2> ops_;
+    size_t op_count_ = 0;
     bool ended_ = false;
     FlagSource flag_source_ = FlagSource::Unknown;
   };
