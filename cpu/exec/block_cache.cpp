@@ -142,7 +142,8 @@ Block* BlockCache::decode(Fetcher& fetcher, uint64_t rip, bool keep) {
             .mode_key = cpu_.mode_key(),
             .byte_length = builder.byte_length,
             .op_count = static_cast<uint16_t>(operations.size()),
-            .reserved = 0,
+            .linkable = keep && fetcher.second_page == kNowhere,
+            .reserved = {},
             .second_page = fetcher.second_page};
   std::copy(operations.begin(), operations.end(), block->ops());
   if (!keep) return block;

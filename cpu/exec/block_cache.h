@@ -25,16 +25,18 @@ struct Block {
   uint32_t mode_key;
   uint16_t byte_length;
   uint16_t op_count;  // operations and the link behind them
-  uint64_t reserved;
+  bool linkable;      // other blocks of its page may lead here without a look at any mapping
+  uint8_t reserved[7];
   uint64_t second_page;  // memory offset of the page that the last instruction runs into, or ~0
+  static const Block& of(const Op* ops) { return reinterpret_cast<const Block*>(ops)[-1]; }  // what ops() returned
   Op* ops() { return reinterpret_cast<Op*>(this + 1); }
   const Op* ops() const { return reinterpret_cast<const Op*>(this + 1); }
 };
 static_assert(sizeof(Block) == 32);
 
 // Behind the last operation of every block stands no operation but this: where a block ends in a direct jump, the
-// operations that follow, once they are known. Only targets in the block's own linear page are linked; so a link
-// depends on no mapping but the one that is being executed.
+// operations that follow, once they are known. Only targets in the block's own linear page are linked, and none that
+// run into the next page; so a link depends on no mapping but the one that is being executed.
 struct Link {
   const Op* taken = nullptr;
   const Op* not_taken = nullptr;

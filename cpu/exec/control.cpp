@@ -277,7 +277,7 @@ CALCO_HANDLER_CONVENTION void enter_unknown_block(Cpu* cpu, const Op*, TlbEntry*
 template <uint8_t kSide>
 CALCO_HANDLER_CONVENTION void enter_unlinked_block(Cpu* cpu, const Op* op, TlbEntry* tlb) {
   const Op* next_ops = next_block(*cpu);
-  if ((op->rm & kSide) != 0) {
+  if ((op->rm & kSide) != 0 && Block::of(next_ops).linkable) {
     auto* link = reinterpret_cast<Link*>(const_cast<Op*>(op + 1));
     (kSide == kTakenLinkable ? link->taken : link->not_taken) = next_ops;
   }

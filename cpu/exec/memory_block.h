@@ -22,11 +22,12 @@ inline void load_block(Cpu& cpu, uint64_t linear, void* destination, unsigned si
   }
 }
 
-// Makes sure that none of `size` bytes (1 to 4096) faults when written.
+// Makes sure that none of `size` bytes (1 to 4096) faults when written; a fault on the second page is at its start.
 inline void probe_block(Cpu& cpu, uint64_t linear, unsigned size, bool stack) {
+  constexpr uint64_t kPageOffset = 0xFFF;
   const Protection protection = cpu.mmu().current_protection();
   cpu.mmu().probe_write(linear, 1, protection, stack);
-  cpu.mmu().probe_write(linear + size - 1, 1, protection, stack);
+  cpu.mmu().probe_write((linear + size - 1) & ~kPageOffset, 1, protection, stack);
 }
 
 // A store that faults stores nothing.

@@ -216,18 +216,19 @@ void Mmu::store_slow(uint64_t linear, unsigned size, uint64_t value, Protection 
   cpu_.note_data_access(linear, size, true);
 }
 
+// A fault on the second page reports that page's first byte.
 void Mmu::probe_read(uint64_t linear, unsigned size, Protection protection, bool stack) {
   check_address(linear, size, protection, stack);
   find(linear, Access::Read, protection);
   const uint64_t last = cpu_.wrap_linear(linear + size - 1);
-  if (page_of(last) != page_of(linear)) find(last, Access::Read, protection);
+  if (page_of(last) != page_of(linear)) find(page_of(last), Access::Read, protection);
 }
 
 void Mmu::probe_write(uint64_t linear, unsigned size, Protection protection, bool stack) {
   check_address(linear, size, protection, stack);
   find(linear, Access::Write, protection);
   const uint64_t last = cpu_.wrap_linear(linear + size - 1);
-  if (page_of(last) != page_of(linear)) find(last, Access::Write, protection);
+  if (page_of(last) != page_of(linear)) find(page_of(last), Access::Write, protection);
 }
 
 uint8_t* Mmu::host_address(uint64_t linear, unsigned size, Access access, Protection protection) {
