@@ -11,7 +11,7 @@
 
 namespace calco::machine {
 
-Machine::Machine(PreparedPc prepared)
+Machine::Machine(const PreparedPc& prepared)
     : reboot_(prepared.config.reboot),
       shutdown_(prepared.config.shutdown),
       start_running_(prepared.config.start_running) {
@@ -21,15 +21,15 @@ Machine::Machine(PreparedPc prepared)
     throw OptionError("-D", fmt::format("cannot create '{}'", log_file));
   }
   std::lock_guard lock(device_lock_);
-  board_ = build_pc(std::move(prepared), {
-                                             .device_lock = device_lock_,
-                                             .loop = loop_,
-                                             .log = log_,
-                                             .request_reset = [this] { request_reset(); },
-                                             .power_off = [this] { request_power_off(); },
-                                             .exit = [this](int status) { request_exit(status); },
-                                             .set_a20 = [this](bool open) { set_a20(open); },
-                                         });
+  board_ = build_pc(prepared, {
+                                  .device_lock = device_lock_,
+                                  .loop = loop_,
+                                  .log = log_,
+                                  .request_reset = [this] { request_reset(); },
+                                  .power_off = [this] { request_power_off(); },
+                                  .exit = [this](int status) { request_exit(status); },
+                                  .set_a20 = [this](bool open) { set_a20(open); },
+                              });
   for (unsigned index = 0; index < board_->processors.size(); ++index) {
     threads_.push_back(
         std::make_unique<VcpuThread>(*board_->processors[index], std::make_unique<InterpreterAccelerator>(), index));

@@ -23,7 +23,7 @@ namespace calco::machine {
 class Machine {
  public:
   // Builds it; nothing runs yet. Throws OptionError and std::system_error as build_pc() does.
-  explicit Machine(PreparedPc prepared);
+  explicit Machine(const PreparedPc& prepared);
   Machine(const Machine&) = delete;
   Machine& operator=(const Machine&) = delete;
   // Stops everything, in bounded time.

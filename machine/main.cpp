@@ -41,11 +41,11 @@ class ProcessIdFile {
 
 int run(MachineConfig config) {
   const std::string process_id_file = config.process_id_file;
-  calco::machine::PreparedPc prepared = calco::machine::prepare_pc(std::move(config));
+  const calco::machine::PreparedPc prepared = calco::machine::prepare_pc(std::move(config));
   for (const std::string& note : prepared.config.notes) say(note);
   for (const std::string& warning : prepared.model.warnings()) say(warning);
   const ProcessIdFile id(process_id_file);
-  Machine machine(std::move(prepared));
+  Machine machine(prepared);
   for (int signal : {SIGINT, SIGTERM, SIGHUP}) {
     machine.loop().on_signal(signal, [&machine](int) { machine.request_exit(0); });
   }

@@ -34,7 +34,7 @@ void add_machine(FwCfg& fw_cfg, const MachineConfig& config, const Platform& pla
   fw_cfg.add_u16(FwCfg::kProcessorCount, static_cast<uint16_t>(config.topology.processors));
   fw_cfg.add_u16(FwCfg::kMaximumProcessors, static_cast<uint16_t>(config.topology.maximum));
   // Number of nodes, then node of each processor and size of each node: there are none.
-  fw_cfg.add_bytes(FwCfg::kNuma, std::vector<uint8_t>(8 * (1 + config.topology.maximum)));
+  fw_cfg.add_bytes(FwCfg::kNuma, std::vector<uint8_t>(8 * (size_t{1} + config.topology.maximum)));
   // The timer's interrupt is I/O APIC pin 2.
   fw_cfg.add_u32(FwCfg::kIrq0Override, 1);
   fw_cfg.add_file("etc/e820", memory_map(platform.memory));

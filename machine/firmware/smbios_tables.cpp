@@ -105,7 +105,7 @@ Structure processor(const Platform& platform, unsigned socket) {
   structure.string(kVersion);
   structure.fields().u8(0).u16(0).u16(kMegahertz).u16(kMegahertz).u8(kPopulatedAndEnabled).u8(kOther);
   structure.fields().u16(kNoCache).u16(kNoCache).u16(kNoCache).u8(0).u8(0).u8(0);
-  structure.fields().u8(platform.cores).u8(platform.cores).u8(platform.cores * platform.threads);
+  structure.fields().u8(platform.cores).u8(platform.cores).u8(uint64_t{platform.cores} * platform.threads);
   structure.fields().u16(kUnknown).u16(kOther);
   return structure;
 }

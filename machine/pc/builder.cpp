@@ -390,7 +390,7 @@ class PcBuilder {
 
 }  // namespace
 
-std::unique_ptr<PcBoard> build_pc(PreparedPc prepared, BoardServices services) {
+std::unique_ptr<PcBoard> build_pc(const PreparedPc& prepared, BoardServices services) {
   const uint64_t capacity = prepared.memory.low + prepared.memory.high + prepared.firmware.size() + 2 * kPageSize;
   auto board = std::make_unique<PcBoard>(std::move(services), capacity, prepared.model);
   PcBuilder(*board, prepared).build();

@@ -11,6 +11,6 @@ namespace calco::machine {
 // The board at power-on: everything connected and reset, the firmware in its ROM, the processors about to fetch their
 // first instruction. Device lock held. Throws OptionError where a character device cannot be made, std::system_error
 // where the host has no memory.
-std::unique_ptr<PcBoard> build_pc(PreparedPc prepared, BoardServices services);
+std::unique_ptr<PcBoard> build_pc(const PreparedPc& prepared, BoardServices services);
 
 }  // namespace calco::machine

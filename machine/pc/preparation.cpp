@@ -17,13 +17,13 @@ constexpr uint64_t kLargestFirmware = 16 << 20;
 
 // A path is taken as it is; a bare name is searched as QEMU does.
 std::string find_firmware(const MachineConfig& config) {
-  const std::string name = config.firmware.empty() ? kDefaultFirmware : config.firmware;
+  std::string name = config.firmware.empty() ? kDefaultFirmware : config.firmware;
   std::error_code ignored;
   if (!config.firmware.empty() && std::filesystem::exists(name, ignored)) return name;
   std::vector<std::string> directories = config.firmware_directories;
   directories.insert(directories.end(), {"/usr/share/seabios", "/usr/share/qemu"});
   for (const std::string& directory : directories) {
-    const std::string path = directory + '/' + name;
+    std::string path = fmt::format("{}/{}", directory, name);
     if (std::filesystem::exists(path, ignored)) return path;
   }
   if (config.firmware.empty()) {
