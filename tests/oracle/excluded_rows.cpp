@@ -1,0 +1,64 @@
+#include "tests/oracle/excluded_rows.h"
+
+namespace calco::oracle {
+
+using decode::Mnemonic;
+namespace attribute = decode::attribute;
+
+const char* reason_for_exclusion(const decode::Row& row) {
+  if (row.has(attribute::kNondeterministic)) return "result depends on time, chance or the CPU model";
+  switch (row.mnemonic) {
+    case Mnemonic::Syscall:
+    case Mnemonic::Sysenter:
+      return "enters the host's kernel";
+    case Mnemonic::Vmcall:
+    case Mnemonic::Vmmcall:
+      return "enters the host's hypervisor";
+    case Mnemonic::Sgdt:
+    case Mnemonic::Sidt:
+    case Mnemonic::Sldt:
+    case Mnemonic::Str:
+    case Mnemonic::Smsw:
+      return "UMIP: the host's kernel makes up an answer";
+    case Mnemonic::Monitor:
+    case Mnemonic::Mwait:
+    case Mnemonic::Invlpga:
+    case Mnemonic::Skinit:
+    case Mnemonic::Vmrun:
+    case Mnemonic::Vmload:
+    case Mnemonic::Vmsave:
+    case Mnemonic::Stgi:
+    case Mnemonic::Clgi:
+      return "a hypervisor may take it";
+    case Mnemonic::Xgetbv:
+    case Mnemonic::Xsetbv:
+    case Mnemonic::Xsave:
+    case Mnemonic::Xsave64:
+    case Mnemonic::Xsaveopt:
+    case Mnemonic::Xsaveopt64:
+    case Mnemonic::Xsavec:
+    case Mnemonic::Xsavec64:
+    case Mnemonic::Xsaves:
+    case Mnemonic::Xsaves64:
+    case Mnemonic::Xrstor:
+    case Mnemonic::Xrstor64:
+    case Mnemonic::Xrstors:
+    case Mnemonic::Xrstors64:
+      return "the host's XCR0 has more components";
+    case Mnemonic::Femms:
+      return "3DNow! is in no model";
+    case Mnemonic::Tpause:
+    case Mnemonic::Umonitor:
+    case Mnemonic::Umwait:
+      return "the host has no WAITPKG";
+    case Mnemonic::CallFar:
+    case Mnemonic::JmpFar:
+    case Mnemonic::RetFar:
+    case Mnemonic::Iret:
+      return "far transfer";
+    default:
+      return nullptr;
+  }
+}
+
+}  // namespace calco::oracle

@@ -1,0 +1,11 @@
+// Rows that the host and the interpreter cannot be compared on, each with the reason.
+#pragma once
+
+#include "cpu/decode/row.h"
+
+namespace calco::oracle {
+
+// Why tests of `row` are never generated, or null where they are.
+const char* reason_for_exclusion(const decode::Row& row);
+
+}  // namespace calco::oracle

@@ -1,0 +1,112 @@
+// calco-fuzz: random instructions on the host and in the interpreter, until somebody presses Ctrl-C or --count is
+// reached.
+#include <fmt/format.h>
+
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <map>
+#include <string>
+#include <string_view>
+
+#include "tests/oracle/excluded_rows.h"
+#include "tests/oracle/generator.h"
+#include "tests/oracle/oracle.h"
+
+namespace calco::oracle {
+namespace {
+
+struct Arguments {
+  uint64_t count = 1'000'000;
+  uint64_t first = 0;
+  unsigned reports = 10;  // at most so many in full
+  bool coverage = false;
+  GeneratorOptions generator;
+};
+
+[[noreturn]] void usage() {
+  fmt::print(
+      "calco-fuzz [--count N] [--seed S] [--first CASE] [--rows MNEMONIC] [--blocks LENGTH] [--reports N] [--only32]\n"
+      "           [--only64] [--coverage]\n");
+  std::exit(2);
+}
+
+Arguments parse(int argc, char** argv) {
+  Arguments arguments;
+  for (int i = 1; i < argc; ++i) {
+    const std::string_view name = argv[i];
+    if (name == "--only32") {
+      arguments.generator.code = GeneratorOptions::Code::Only32;
+    } else if (name == "--only64") {
+      arguments.generator.code = GeneratorOptions::Code::Only64;
+    } else if (name == "--coverage") {
+      arguments.coverage = true;
+    } else if (++i >= argc) {
+      usage();
+    } else if (name == "--rows") {
+      arguments.generator.mnemonic = argv[i];
+    } else {
+      const uint64_t number = std::strtoull(argv[i], nullptr, 0);
+      if (name == "--count") {
+        arguments.count = number;
+      } else if (name == "--seed") {
+        arguments.generator.seed = number;
+      } else if (name == "--first") {
+        arguments.first = number;
+      } else if (name == "--blocks") {
+        arguments.generator.block_length = static_cast<unsigned>(number);
+      } else if (name == "--reports") {
+        arguments.reports = static_cast<unsigned>(number);
+      } else {
+        usage();
+      }
+    }
+  }
+  return arguments;
+}
+
+void print_coverage(const Generator& generator) {
+  size_t generated = 0;
+  std::map<std::string, std::string> missing;
+  for (size_t i = 0; i < decode::rows().size(); ++i) {
+    const decode::Row& row = decode::rows()[i];
+    if (generator.coverage()[i] != 0) {
+      ++generated;
+    } else {
+      const char* reason = reason_for_exclusion(row);
+      auto& list = missing[reason != nullptr ? reason : "NOT REACHED"];
+      list += "\n    " + decode::describe(row);
+    }
+  }
+  fmt::print("{} of {} rows generated\n", generated, decode::rows().size());
+  for (const auto& [reason, list] : missing) fmt::print("  {}:{}\n", reason, list);
+}
+
+int fuzz(Arguments arguments) {
+  Oracle oracle;
+  arguments.generator.features = oracle.features();
+  Generator generator(arguments.generator);
+  const auto start = std::chrono::steady_clock::now();
+  std::map<std::string, uint64_t> summaries;
+  uint64_t differences = 0;
+  for (uint64_t number = arguments.first; number < arguments.first + arguments.count; ++number) {
+    const auto difference = oracle.run(generator.make(number));
+    if (!difference) continue;
+    ++differences;
+    ++summaries[difference->summary.substr(0, difference->summary.find(' '))];
+    if (differences > arguments.reports) continue;
+    fmt::print("seed {} case {}: {}\n{}\n", arguments.generator.seed, number, difference->summary, difference->report);
+    std::fflush(stdout);
+  }
+  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+  for (const auto& [name, times] : summaries) fmt::print("{:8} {}\n", times, name);
+  fmt::print("{} cases, {} differences, {:.1f} s, {:.0f} cases/s\n", arguments.count, differences, seconds.count(),
+             static_cast<double>(arguments.count) / seconds.count());
+  if (arguments.coverage) print_coverage(generator);
+  return differences == 0 ? 0 : 1;
+}
+
+}  // namespace
+}  // namespace calco::oracle
+
+int main(int argc, char** argv) { return calco::oracle::fuzz(calco::oracle::parse(argc, argv)); }

@@ -1,0 +1,259 @@
+#include "tests/oracle/generator.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "cpu/state.h"
+#include "tests/oracle/excluded_rows.h"
+#include "tests/oracle/instruction_maker.h"
+
+namespace calco::oracle {
+
+using decode::Row;
+using namespace cpu;
+
+namespace {
+
+// Tests that share the contents of the data pages.
+constexpr uint64_t kTestsPerMemory = 512;
+
+void append_move(std::vector<uint8_t>& code, bool code_64, const RegisterSetting& setting) {
+  if (code_64) code.push_back(setting.number < 8 ? 0x48 : 0x49);
+  code.push_back(static_cast<uint8_t>(0xB8 | (setting.number & 7)));
+  for (unsigned i = 0; i < (code_64 ? 8u : 4u); ++i) code.push_back(static_cast<uint8_t>(setting.value >> i * 8));
+}
+
+void patch(std::vector<uint8_t>& code, size_t at, unsigned size, uint64_t value) {
+  for (unsigned i = 0; i < size; ++i) code[at + i] = static_cast<uint8_t>(value >> i * 8);
+}
+
+class TestBuilder {
+ public:
+  TestBuilder(Random& random, const GeneratorOptions& options, const std::vector<const Row*>& rows, bool code_64,
+              std::vector<uint64_t>& coverage)
+      : random_(random), options_(options), rows_(rows), code_64_(code_64), coverage_(coverage) {}
+
+  TestCase build() {
+    test_.code_64 = code_64_;
+    test_.instructions = options_.block_length;
+    initial_state();
+    for (unsigned i = 0; i < options_.block_length; ++i) add_instruction();
+    for (const Branch& branch : branches_) resolve(branch);
+    return std::move(test_);
+  }
+
+ private:
+  struct Branch {
+    size_t at;
+    unsigned size;
+    size_t end;
+    size_t unit;  // its own number
+  };
+
+  bool in_block() const { return options_.block_length > 1; }
+
+  void initial_state() {
+    MachineImage& image = test_.initial;
+    for (uint64_t& value : image.registers) value = random_.integer();
+    image.rsp = kStack + random_.below(256) * (random_.percent(90) ? 8 : 1);
+    if (!in_block() && random_.percent(3)) image.rsp = kData + random_.below(40) - 20;
+    image.registers[kRsp] = image.rsp;
+    image.rflags = 0x202 | (random_.next() & rflags::kArithmetic);
+    if (random_.percent(15)) image.rflags |= rflags::kDf;
+    if (random_.percent(2)) image.rflags |= rflags::kAc;
+    if (!in_block() && random_.percent(4)) image.rflags |= rflags::kTf;
+    image.fx = random_fx(random_, in_block());
+    const bool at_page_end = random_.percent(in_block() ? 50 : 10);
+    image.rip = kCode + 64 + (at_page_end ? kPage - 80 + random_.below(32) : random_.below(1024));
+    if (code_64_) {
+      image.fs_base = random_.percent(80) ? random_.below(0x10000) : random_.next() >> 17;
+      image.gs_base = random_.percent(80) ? random_.below(0x10000) : random_.next() >> 17;
+    } else {
+      image.code_selector = kCode32Selector;
+      for (uint64_t& value : image.registers) value &= 0xFFFFFFFF;
+      for (unsigned i = 8; i < 16; ++i) image.registers[i] = 0;
+      image.data_selectors = {kDataSelector, kDataSelector, kDataSelector, kDataSelector};
+    }
+  }
+
+  uint64_t address() const { return test_.initial.rip + test_.code.size(); }
+
+  MadeInstruction choose() {
+    const unsigned faults = in_block() ? 0 : 8;
+    for (;;) {
+      const Row& row = *rows_[random_.below(static_cast<unsigned>(rows_.size()))];
+      InstructionMaker maker(random_, options_.features, test_.initial, code_64_, faults);
+      MadeInstruction made = maker.make(row);
+      if (!made.valid && (in_block() || !random_.percent(30))) continue;
+      if (made.valid && reason_for_exclusion(*made.decoded.row) != nullptr) continue;
+      if (made.valid && in_block() && breaks_blocks(made.decoded)) continue;
+      if (made.valid) ++coverage_[static_cast<size_t>(made.decoded.row - decode::rows().data())];
+      return made;
+    }
+  }
+
+  // Instructions that would end most blocks at once.
+  static bool breaks_blocks(const decode::Instruction& instruction) {
+    using decode::Mnemonic;
+    if (instruction.row->has(decode::attribute::kPrivileged)) return true;
+    switch (instruction.row->group) {
+      case decode::Group::Far:
+      case decode::Group::InputOutput:
+      case decode::Group::Segment:
+        return true;
+      case decode::Group::System:
+        return instruction.mnemonic == Mnemonic::Ud0 || instruction.mnemonic == Mnemonic::Ud1 ||
+               instruction.mnemonic == Mnemonic::Ud2 || instruction.mnemonic == Mnemonic::Rsm;
+      case decode::Group::Control:
+        return instruction.mnemonic == Mnemonic::Ret || instruction.mnemonic == Mnemonic::Bound ||
+               (instruction.operands[0].kind == decode::OperandKind::Relative && instruction.operand_size == 2) ||
+               ((instruction.mnemonic == Mnemonic::Jmp || instruction.mnemonic == Mnemonic::Call) &&
+                instruction.operands[0].kind != decode::OperandKind::Relative);
+      default:
+        return instruction.mnemonic == Mnemonic::Cli || instruction.mnemonic == Mnemonic::Sti ||
+               instruction.mnemonic == Mnemonic::Popf || instruction.mnemonic == Mnemonic::Leave || instruction.lock ||
+               instruction.address_size == 2 || instruction.mnemonic == Mnemonic::Fldcw ||
+               instruction.mnemonic == Mnemonic::Ldmxcsr || instruction.mnemonic == Mnemonic::Fxrstor ||
+               instruction.mnemonic == Mnemonic::Fxrstor64 || instruction.mnemonic == Mnemonic::Fldenv ||
+               instruction.mnemonic == Mnemonic::Frstor;
+    }
+  }
+
+  bool uses_stack(const decode::Instruction& instruction) const {
+    using decode::Mnemonic;
+    switch (instruction.mnemonic) {
+      case Mnemonic::Push:
+      case Mnemonic::Pop:
+      case Mnemonic::Pushf:
+      case Mnemonic::Pusha:
+      case Mnemonic::Popa:
+      case Mnemonic::Enter:
+      case Mnemonic::Call:
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  void add_instruction() {
+    MadeInstruction made = choose();
+    units_.push_back(test_.code.size());
+    if (in_block()) {
+      if (uses_stack(made.decoded) && random_.percent(60)) {
+        append_move(test_.code, code_64_, {kRsp, kStack + random_.below(64) * 8});
+      }
+      for (const RegisterSetting& setting : made.settings) append_move(test_.code, code_64_, setting);
+    } else {
+      for (const RegisterSetting& setting : made.settings) apply(setting);
+    }
+    test_.pokes.insert(test_.pokes.end(), made.pokes.begin(), made.pokes.end());
+    const uint64_t end = address() + made.bytes.size();
+    if (made.displacement_at != 0) {
+      patch(made.bytes, made.displacement_at, 4, made.target - (made.relative_to_end ? end : 0));
+    }
+    test_.code.insert(test_.code.end(), made.bytes.begin(), made.bytes.end());
+    if (made.branch_size != 0) {
+      const size_t at = test_.code.size() - made.bytes.size() + made.branch_at;
+      branches_.push_back({at, made.branch_size, test_.code.size(), units_.size() - 1});
+    }
+    if (!made.valid) return;
+    if (!in_block()) {
+      test_.open_flags = made.decoded.row->flags.undefined;
+      stack_contents(made.decoded);
+    } else if (made.decoded.row->flags.undefined != 0) {
+      // CMP defines all flags again.
+      test_.code.insert(test_.code.end(), {0x39, static_cast<uint8_t>(0xC0 | random_.below(64))});
+    }
+  }
+
+  void apply(const RegisterSetting& setting) {
+    const uint64_t value = code_64_ ? setting.value : setting.value & 0xFFFFFFFF;
+    test_.initial.registers[setting.number] = value;
+    if (setting.number == kRsp) test_.initial.rsp = value;
+  }
+
+  // What RET and POP find on the stack.
+  void stack_contents(const decode::Instruction& instruction) {
+    using decode::Mnemonic;
+    uint64_t top = test_.initial.rsp;
+    uint64_t value = 0;
+    switch (instruction.mnemonic) {
+      case Mnemonic::Ret:
+        value = random_.percent(70) ? kCode + 16 : (random_.percent(50) ? kData : random_.integer());
+        break;
+      case Mnemonic::Popf:
+        value = random_.next() & ~uint64_t{0x40};
+        break;
+      case Mnemonic::Pop:
+        if (instruction.operands[0].kind != decode::OperandKind::Segment) return;
+        value = random_selector(random_);
+        break;
+      default:
+        return;
+    }
+    if (top < kData || top + 8 > kDataEnd) return;
+    Poke poke{top, std::vector<uint8_t>(8)};
+    std::memcpy(poke.bytes.data(), &value, 8);
+    test_.pokes.push_back(poke);
+  }
+
+  // Branches go forward: in blocks to one of the next instructions, alone past the jump to kExit.
+  void resolve(const Branch& branch) {
+    uint64_t displacement = 0;
+    if (in_block()) {
+      const size_t unit = branch.unit + 1 + random_.below(3);
+      const size_t target = unit < units_.size() ? units_[unit] : test_.code.size();
+      displacement = target - branch.end;
+      if (branch.size == 1 && displacement > 127)
+        displacement = units_[std::min(branch.unit + 1, units_.size() - 1)] - branch.end;
+      if (branch.size == 1 && displacement > 127) displacement = 0;
+    } else if (branch.size == 1) {
+      displacement = random_.percent(50) ? 16 + random_.below(112) : 0 - uint64_t{32} - random_.below(90);
+      if (random_.percent(20)) displacement = 0;
+    } else {
+      displacement = random_.percent(60) ? 16 + random_.below(1000) : random_.integer();
+      if (displacement > 0 - uint64_t{32}) displacement = 16;
+      if (displacement < 16) displacement = 0;
+    }
+    patch(test_.code, branch.at, branch.size, displacement);
+  }
+
+  Random& random_;
+  const GeneratorOptions& options_;
+  const std::vector<const Row*>& rows_;
+  const bool code_64_;
+  std::vector<uint64_t>& coverage_;
+  TestCase test_;
+  std::vector<size_t> units_;  // offsets where instructions (with their settings) begin
+  std::vector<Branch> branches_;
+};
+
+}  // namespace
+
+Generator::Generator(GeneratorOptions options) : options_(std::move(options)), coverage_(decode::rows().size()) {
+  for (const Row& row : decode::rows()) {
+    if (!wanted(row)) continue;
+    if (!row.has(decode::attribute::kInvalid64)) rows_64_.push_back(&row);
+    if (!row.has(decode::attribute::kOnly64 | decode::attribute::kW1 | decode::attribute::kSize64)) {
+      rows_32_.push_back(&row);
+    }
+  }
+}
+
+bool Generator::wanted(const Row& row) const {
+  if (reason_for_exclusion(row) != nullptr) return false;
+  return options_.mnemonic.empty() || options_.mnemonic == decode::name(row.mnemonic);
+}
+
+TestCase Generator::make(uint64_t number) {
+  Random random(options_.seed * 0x9E3779B97F4A7C15 + number * 0xD1342543DE82EF95);
+  bool code_64 = options_.code == GeneratorOptions::Code::Only64 ||
+                 (options_.code == GeneratorOptions::Code::Both && random.percent(75));
+  if (rows_32_.empty()) code_64 = true;
+  if (rows_64_.empty()) code_64 = false;
+  TestCase test = TestBuilder(random, options_, code_64 ? rows_64_ : rows_32_, code_64, coverage_).build();
+  test.memory_seed = options_.seed ^ (number / kTestsPerMemory) * 0x2545F4914F6CDD1D;
+  return test;
+}
+
+}  // namespace calco::oracle

@@ -1,0 +1,521 @@
+#include "tests/oracle/instruction_maker.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+#include "cpu/state.h"
+
+namespace calco::oracle {
+
+using decode::Form;
+using decode::Instruction;
+using decode::Location;
+using decode::Mnemonic;
+using decode::OpcodeMap;
+using decode::OperandKind;
+using decode::Row;
+namespace attribute = decode::attribute;
+namespace prefix = decode::prefix;
+using namespace cpu;
+
+namespace {
+
+bool is_vex(const Row& row) { return row.map >= OpcodeMap::Vex0F; }
+
+bool uses(const Row& row, Location location) {
+  return std::any_of(row.operands.begin(), row.operands.end(),
+                     [&](const auto& operand) { return operand.location == location; });
+}
+
+bool is_string(Mnemonic mnemonic) {
+  switch (mnemonic) {
+    case Mnemonic::Movs:
+    case Mnemonic::Cmps:
+    case Mnemonic::Scas:
+    case Mnemonic::Lods:
+    case Mnemonic::Stos:
+    case Mnemonic::Ins:
+    case Mnemonic::Outs:
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
+// --- Encoding --------------------------------------------------------------------------------------------------------
+
+void InstructionMaker::encode_prefixes(const Row& row) {
+  std::vector<uint8_t> prefixes;
+  if (row.prefixes == prefix::k66) prefixes.push_back(0x66);
+  if (row.prefixes == prefix::kF3) prefixes.push_back(0xF3);
+  if (row.prefixes == prefix::kF2) prefixes.push_back(0xF2);
+  const bool size_prefix =
+      row.has(attribute::kSize16) || ((row.prefixes & prefix::k66) != 0 && random_.percent(25)) || random_.percent(1);
+  if (size_prefix && !row.has(attribute::kSize32 | attribute::kSize64) && !is_vex(row)) prefixes.push_back(0x66);
+  if (random_.percent(8)) prefixes.push_back(0x67);
+  if (random_.percent(12)) {
+    static constexpr uint8_t kSegments[] = {0x26, 0x2E, 0x36, 0x3E, 0x64, 0x65, 0x64, 0x65};
+    prefixes.push_back(random_.pick(kSegments));
+  }
+  const bool lockable = row.has(attribute::kLockable) && row.memory_form;
+  if (random_.percent(lockable ? 20 : 1)) prefixes.push_back(0xF0);
+  if (row.prefixes == prefix::kIgnored && random_.percent(is_string(row.mnemonic) ? 65 : 2)) {
+    prefixes.push_back(random_.percent(50) ? 0xF2 : 0xF3);
+  }
+  for (size_t i = prefixes.size(); i > 1; --i) std::swap(prefixes[i - 1], prefixes[random_.below(i)]);
+  out_.bytes = prefixes;
+  if (!code_64_ || is_vex(row)) return;
+  const bool wide = row.has(attribute::kW1 | attribute::kSize64) ||
+                    (random_.percent(30) && !row.has(attribute::kW0 | attribute::kSize16 | attribute::kSize32));
+  unsigned rex = 0;
+  if (random_.percent(50)) rex = 0x40 | (random_.below(8));
+  if (row.has(attribute::kWithoutRexB)) rex &= ~1u;
+  if (wide) rex |= 0x48;
+  if (rex != 0) byte(rex);
+}
+
+// SDM vol. 2, 2.3.5: the three-byte form, and sometimes the two-byte one where it can say the same.
+void InstructionMaker::encode_vex(const Row& row) {
+  const unsigned map = static_cast<unsigned>(row.map) - static_cast<unsigned>(OpcodeMap::Vex0F) + 1;
+  unsigned pp = 0;
+  if (row.prefixes == prefix::k66) pp = 1;
+  if (row.prefixes == prefix::kF3) pp = 2;
+  if (row.prefixes == prefix::kF2) pp = 3;
+  const bool wide = row.has(attribute::kW1) || (!row.has(attribute::kW0) && random_.percent(40));
+  const bool names_vvvv = uses(row, Location::VvvvGeneral) || uses(row, Location::VvvvVector);
+  const unsigned vvvv = names_vvvv || random_.percent(3) ? random_.below(16) : 15;
+  const unsigned length = row.has(attribute::kL1) || random_.percent(2) ? 4 : 0;
+  byte(0xC4);
+  byte((code_64_ ? random_.below(8) << 5 : 0xE0) | map);
+  byte((wide ? 0x80 : 0) | vvvv << 3 | length | pp);
+}
+
+void InstructionMaker::encode_modrm(const Row& row) {
+  modrm_at_ = static_cast<unsigned>(out_.bytes.size());
+  unsigned modrm = random_.below(256);
+  if (row.digit >= 0) modrm = (modrm & 0xC7) | static_cast<unsigned>(row.digit) << 3;
+  if (row.rm >= 0) modrm = (modrm & 0xF8) | static_cast<unsigned>(row.rm);
+  const bool in_register = row.register_form && (!row.memory_form || random_.percent(45));
+  if (in_register) {
+    byte(modrm | 0xC0);
+    return;
+  }
+  modrm = (modrm & 0x3F) | random_.below(3) << 6;
+  byte(modrm);
+  if ((modrm & 7) == 4) byte(random_.below(256));  // SIB
+  // More than any displacement; the decoder says how much of it counts.
+  const uint64_t displacement = random_.percent(50) ? random_.integer() : random_.below(256);
+  for (unsigned i = 0; i < 4; ++i) byte(displacement >> i * 8 & 0xFF);
+}
+
+void InstructionMaker::encode(const Row& row) {
+  out_ = {};
+  encode_prefixes(row);
+  unsigned opcode = row.opcode;
+  if (row.form == Form::RegisterInOpcode) opcode |= random_.below(8);
+  if (row.form == Form::ConditionInOpcode) opcode |= random_.below(16);
+  if (is_vex(row)) {
+    encode_vex(row);
+  } else if (row.map != OpcodeMap::OneByte) {
+    byte(0x0F);
+    if (row.map == OpcodeMap::Map0F38) byte(0x38);
+    if (row.map == OpcodeMap::Map0F3A) byte(0x3A);
+  }
+  byte(opcode);
+  if (row.form == Form::ModRm || row.register_form || row.memory_form) encode_modrm(row);
+}
+
+MadeInstruction InstructionMaker::make(const Row& row) {
+  encode(row);
+  const auto code_size = code_64_ ? decode::CodeSize::Bits64 : decode::CodeSize::Bits32;
+  const size_t encoded = out_.bytes.size();
+  // The displacement written above may be longer than the one that counts; immediates come from what follows.
+  for (int word = 0; word < 2; ++word) {
+    const uint64_t value = random_.integer();
+    for (unsigned i = 0; i < 8; ++i) byte(value >> i * 8 & 0xFF);
+  }
+  const auto status = decode::decode(out_.bytes, code_size, features_, out_.decoded);
+  out_.valid = status == decode::Status::Ok;
+  if (!out_.valid) {
+    out_.bytes.resize(std::max<size_t>(out_.decoded.length, std::min<size_t>(encoded, 15)));
+    return out_;
+  }
+  out_.bytes.resize(out_.decoded.length);
+  place_memory();
+  prepare();
+  return out_;
+}
+
+// --- Memory ----------------------------------------------------------------------------------------------------------
+
+unsigned InstructionMaker::memory_bytes() const {
+  switch (out_.decoded.mnemonic) {
+    case Mnemonic::Fxsave:
+    case Mnemonic::Fxsave64:
+    case Mnemonic::Fxrstor:
+    case Mnemonic::Fxrstor64:
+      return 512;
+    case Mnemonic::Fnsave:
+    case Mnemonic::Frstor:
+      return 108;
+    case Mnemonic::Fldenv:
+    case Mnemonic::Fnstenv:
+      return 28;
+    case Mnemonic::Maskmovdqu:
+      return 16;
+    case Mnemonic::Maskmovq:
+      return 8;
+    default:
+      break;
+  }
+  for (const auto& operand : out_.decoded.operands) {
+    if (operand.kind == OperandKind::Memory && operand.size != 0) return operand.size;
+  }
+  return 1;
+}
+
+uint64_t InstructionMaker::faulting_target(unsigned size) {
+  const uint64_t inside = random_.below(size + 1);
+  switch (random_.below(code_64_ ? 9 : 7)) {
+    case 0:
+      return kReadOnly + random_.below(kPage - 512);
+    case 1:
+      return kReadOnly - inside;  // from writable into read-only
+    case 2:
+      return kDataEnd - inside;  // from read-only into nothing
+    case 3:
+      return kData - inside;  // from nothing into writable
+    case 4:
+      return kDataEnd + random_.below(kPage);
+    case 5:
+      return code_64_ ? kUnmappedHigh : 0xFFFFFFFF - random_.below(2 * size + 1);
+    case 6:
+      return kData + random_.below(kPage);  // misaligned
+    case 7:
+      return 0x800000000000 - inside;  // around the end of canonical addresses
+    default:
+      return random_.next();
+  }
+}
+
+uint64_t InstructionMaker::choose_target(unsigned size, unsigned alignment) {
+  if (random_.percent(faults_)) return faulting_target(size);
+  uint64_t target = kData + random_.below(static_cast<unsigned>(kWritablePages * kPage - size));
+  if (random_.percent(8)) target = kData + kPage - random_.below(size + 1);  // across two pages
+  if (alignment > 1 || random_.percent(60))
+    target &= ~uint64_t{std::max(alignment, size <= 16 ? std::bit_floor(size) : 16) - 1};
+  return target;
+}
+
+// Gives the operand's registers values, or a displacement, such that its address is `target`.
+void InstructionMaker::solve_address(uint64_t target) {
+  const decode::MemoryOperand& memory = out_.decoded.memory;
+  uint64_t wanted = target;
+  if (code_64_ && memory.segment == kFs) wanted -= initial_.fs_base;
+  if (code_64_ && memory.segment == kGs) wanted -= initial_.gs_base;
+  const bool has_modrm = modrm_at_ != 0 || out_.decoded.row->form == Form::ModRm;
+  const unsigned mod = out_.decoded.modrm >> 6;
+  const bool has_sib = has_modrm && (out_.decoded.modrm & 7) == 4 && memory.address_size != 2;
+  const unsigned displacement_at = modrm_at_ + 1 + (has_sib ? 1 : 0);
+  const bool has_index = memory.index != kZero;
+  const uint64_t index = has_index ? (random_.percent(70) ? random_.below(64) : random_.integer()) : 0;
+  const uint64_t scaled = index << memory.scale;
+  // Bits above the address size are there and must not matter.
+  const uint64_t noise = memory.address_size == 4 && code_64_ ? random_.next() << 32 : 0;
+  if (memory.base == kZero || memory.base == kRip) {
+    if (!has_modrm) return;
+    out_.displacement_at = displacement_at;
+    out_.relative_to_end = memory.base == kRip;
+    out_.target = wanted - scaled;
+    if (has_index) set(memory.index, index + noise);
+    return;
+  }
+  wanted -= static_cast<uint64_t>(memory.displacement);
+  if (!has_index) {
+    set(memory.base, memory.address_size == 4 ? (wanted & 0xFFFFFFFF) + noise : wanted);
+  } else if (memory.index != memory.base) {
+    wanted -= scaled;
+    set(memory.index, index + noise);
+    set(memory.base, memory.address_size == 4 ? (wanted & 0xFFFFFFFF) + noise : wanted);
+  } else if (mod == 2) {
+    set(memory.base, index);
+    out_.displacement_at = displacement_at;
+    out_.target = target - index - scaled;
+  } else {
+    set(memory.base, wanted / (1 + (uint64_t{1} << memory.scale)));
+  }
+}
+
+void InstructionMaker::poke(uint64_t address, std::span<const uint8_t> bytes) {
+  if (address < kData || address + bytes.size() > kDataEnd) return;
+  out_.pokes.push_back({address, {bytes.begin(), bytes.end()}});
+}
+
+// Contents that the instruction is interested in.
+void InstructionMaker::fill_memory(uint64_t target) {
+  const unsigned size = memory_bytes();
+  switch (out_.decoded.mnemonic) {
+    case Mnemonic::Fxrstor:
+    case Mnemonic::Fxrstor64:
+    case Mnemonic::Frstor:
+    case Mnemonic::Fldenv: {
+      const FxsaveArea area = random_fx(random_, false);
+      if (random_.percent(90)) poke_value(target, area);
+      return;
+    }
+    case Mnemonic::Ldmxcsr:
+      if (random_.percent(90)) poke_value(target, random_fx(random_, false).mxcsr);
+      return;
+    case Mnemonic::Fbld: {
+      std::array<uint8_t, 10> digits;
+      for (uint8_t& pair : digits) pair = static_cast<uint8_t>(random_.below(10) << 4 | random_.below(10));
+      digits[9] = random_.percent(50) ? 0x80 : 0;
+      if (random_.percent(85)) poke_value(target, digits);
+      return;
+    }
+    default:
+      break;
+  }
+  if (size == 10) {
+    const X87Slot slot = random_.extended();
+    poke(target, {reinterpret_cast<const uint8_t*>(&slot), 10});
+  } else if (random_.percent(30)) {
+    const VectorSlot slot = random_.vector();
+    poke(target, {slot.bytes.data(), std::min(size, 16u)});
+  }
+}
+
+void InstructionMaker::place_memory() {
+  const Instruction& instruction = out_.decoded;
+  if (!instruction.has_memory() || is_string(instruction.mnemonic)) return;
+  if (instruction.mnemonic == Mnemonic::Lea && random_.percent(80)) return;
+  const unsigned size = memory_bytes();
+  const bool aligned =
+      instruction.row->has(attribute::kAligned) || size == 512 || instruction.mnemonic == Mnemonic::Cmpxchg16b;
+  const uint64_t target = choose_target(size, aligned && random_.percent(96) ? 16 : 1);
+  const bool bit_string = uses(*instruction.row, Location::RegGeneral) &&
+                          (instruction.mnemonic == Mnemonic::Bt || instruction.mnemonic == Mnemonic::Bts ||
+                           instruction.mnemonic == Mnemonic::Btr || instruction.mnemonic == Mnemonic::Btc);
+  if (bit_string && random_.percent(90)) {
+    const uint64_t bit = random_.below(1024) - uint64_t{512};
+    set(instruction.operands[1].number, bit);
+  }
+  if (uses(*instruction.row, Location::Offset)) {
+    for (unsigned i = 0; i < instruction.address_size && random_.percent(100); ++i) {
+      out_.bytes[out_.bytes.size() - instruction.address_size + i] = static_cast<uint8_t>(target >> i * 8);
+    }
+    return;
+  }
+  solve_address(target);
+  fill_memory(target);
+}
+
+// --- Circumstances ---------------------------------------------------------------------------------------------------
+
+// Where a branch may go: into INT3s, to the end of the test, or where fetching faults.
+uint64_t InstructionMaker::branch_target() {
+  switch (random_.below(12)) {
+    case 0:
+      return kData + random_.below(kPage);  // no execute
+    case 1:
+      return kDataEnd + random_.below(kPage);
+    case 2:
+      return code_64_ && faults_ != 0 ? (random_.percent(50) ? random_.next() : 0x800000000000 - random_.below(2))
+                                      : kExit;
+    case 3:
+    case 4:
+    case 5:
+      return kCodeEnd - 16 + random_.below(20);
+    default:
+      return kExit + (code_64_ ? 0 : kPage);
+  }
+}
+
+void InstructionMaker::prepare_string() {
+  const Instruction& instruction = out_.decoded;
+  unsigned size = 1;
+  for (const auto& operand : instruction.operands) {
+    if (operand.kind == OperandKind::Memory) size = operand.size;
+  }
+  const bool repeats = instruction.repeat || instruction.repeat_not;
+  uint64_t count = random_.below(20);
+  if (random_.percent(3)) count = random_.below(2000);
+  if (random_.percent(2)) count = random_.integer();
+  if (repeats) set(kRcx, count);
+  const unsigned room = static_cast<unsigned>(std::min<uint64_t>(size * 20, 512));
+  uint64_t source = choose_target(room, 1), destination = choose_target(room, 1);
+  if (random_.percent(25)) destination = source + random_.below(64) - 32;  // overlap
+  const uint64_t noise = instruction.address_size == 4 && code_64_ ? random_.next() << 32 : 0;
+  uint64_t base = 0;
+  if (code_64_ && instruction.segment_override == kFs) base = initial_.fs_base;
+  if (code_64_ && instruction.segment_override == kGs) base = initial_.gs_base;
+  set(kRsi, source - base + noise);
+  set(kRdi, destination + noise);
+  // Equal parts, so that comparisons go on for a while.
+  if (random_.percent(60)) {
+    std::vector<uint8_t> pattern(room, static_cast<uint8_t>(random_.below(3)));
+    if (random_.percent(50)) pattern[random_.below(room)] ^= 0x80;
+    poke(source, pattern);
+    pattern[random_.below(room)] ^= static_cast<uint8_t>(random_.below(3));
+    poke(destination, pattern);
+    if (random_.percent(50)) set(kRax, pattern[0] * 0x0101010101010101);
+  }
+}
+
+void InstructionMaker::prepare_branch() {
+  const Instruction& instruction = out_.decoded;
+  const auto& operand = instruction.operands[0];
+  switch (operand.kind) {
+    case OperandKind::Relative:
+      out_.branch_size = operand.size;
+      out_.branch_at = static_cast<unsigned>(out_.bytes.size() - operand.size);
+      break;
+    case OperandKind::General:
+      set(operand.number, branch_target());
+      break;
+    case OperandKind::Memory:
+      if (!out_.pokes.empty()) out_.pokes.clear();
+      break;
+    default:
+      break;
+  }
+}
+
+void InstructionMaker::prepare() {
+  const Instruction& instruction = out_.decoded;
+  const auto& operands = instruction.operands;
+  switch (instruction.mnemonic) {
+    case Mnemonic::Movs:
+    case Mnemonic::Cmps:
+    case Mnemonic::Scas:
+    case Mnemonic::Lods:
+    case Mnemonic::Stos:
+    case Mnemonic::Ins:
+    case Mnemonic::Outs:
+      prepare_string();
+      break;
+    case Mnemonic::Xlat: {
+      const uint64_t al = random_.below(256);
+      for (RegisterSetting& setting : out_.settings) setting.value -= al;
+      set(kRax, (random_.next() & ~uint64_t{0xFF}) | al);
+      break;
+    }
+    case Mnemonic::Loop:
+    case Mnemonic::Loope:
+    case Mnemonic::Loopne:
+    case Mnemonic::Jcxz:
+      if (random_.percent(80)) set(kRcx, random_.below(3) | (random_.percent(30) ? random_.next() << 32 : 0));
+      prepare_branch();
+      break;
+    case Mnemonic::Jcc:
+    case Mnemonic::Jmp:
+    case Mnemonic::Call:
+      prepare_branch();
+      if (operands[0].kind == OperandKind::Memory && !out_.settings.empty() && out_.settings[0].number == kRsp) break;
+      break;
+    case Mnemonic::Enter:
+    case Mnemonic::Leave:
+      set(kRbp, choose_target(64, 8));
+      if (instruction.mnemonic == Mnemonic::Enter) {
+        out_.bytes[out_.bytes.size() - 2] = random_.percent(80) ? 0 : static_cast<uint8_t>(random_.below(256));
+        out_.bytes[out_.bytes.size() - 1] = static_cast<uint8_t>(random_.below(random_.percent(90) ? 5 : 256));
+      }
+      break;
+    case Mnemonic::Div:
+    case Mnemonic::Idiv:
+      if (random_.percent(70)) {
+        const uint64_t low = random_.integer();
+        set(kRax, operands[0].size == 1 ? random_.below(0x8000) : low);
+        if (operands[0].number != kRdx || operands[0].kind == OperandKind::Memory) {
+          set(kRdx, random_.percent(50)
+                        ? random_.below(16)
+                        : static_cast<uint64_t>(static_cast<int64_t>(low << (64 - operands[0].size * 8)) >> 63));
+        }
+      }
+      break;
+    case Mnemonic::Mov:
+    case Mnemonic::Pop:
+    case Mnemonic::Lar:
+    case Mnemonic::Lsl:
+    case Mnemonic::Verr:
+    case Mnemonic::Verw:
+    case Mnemonic::Arpl:
+      if (instruction.row->group != decode::Group::Segment) break;
+      for (const auto& operand : operands) {
+        if (operand.kind == OperandKind::General && random_.percent(80)) {
+          set(operand.number, (random_.next() & ~uint64_t{0xFFFF}) | random_selector(random_));
+        }
+      }
+      break;
+    case Mnemonic::Int:
+      if (out_.bytes.back() == 0x80) out_.bytes.back() = 0x81;
+      break;
+    case Mnemonic::Pcmpestri:
+    case Mnemonic::Pcmpestrm:
+      set(kRax, random_.percent(90) ? random_.below(40) - uint64_t{20} : random_.integer());
+      set(kRdx, random_.percent(90) ? random_.below(40) - uint64_t{20} : random_.integer());
+      break;
+    case Mnemonic::Shl:
+    case Mnemonic::Shr:
+    case Mnemonic::Sar:
+    case Mnemonic::Rol:
+    case Mnemonic::Ror:
+    case Mnemonic::Rcl:
+    case Mnemonic::Rcr:
+    case Mnemonic::Shld:
+    case Mnemonic::Shrd:
+      if (random_.percent(50)) {
+        const uint64_t value = random_.integer();
+        set(kRcx, (value & ~uint64_t{0xFF}) | random_.below(70));
+      }
+      break;
+    default:
+      break;
+  }
+}
+
+// --- Values ----------------------------------------------------------------------------------------------------------
+
+uint16_t random_selector(Random& random) {
+  static constexpr uint16_t kSelectors[] = {0,    1,    2,    3,    0x8,  0x10, 0x18, 0x1B, 0x20, 0x23,  0x28,
+                                            0x2B, 0x2A, 0x30, 0x33, 0x38, 0x40, 0x43, 0x50, 0x60, 0x6B,  0x73,
+                                            0x80, 0x83, 0x04, 0x07, 0x2F, 0x2B, 0x2B, 0x2B, 0x23, 0xFFFF};
+  return random.pick(kSelectors);
+}
+
+FxsaveArea random_fx(Random& random, bool in_block) {
+  FxsaveArea fx;
+  fx.control = static_cast<uint16_t>(0x7F | random.below(16) << 8);
+  if (random.percent(60)) fx.control |= 0x300;
+  if (random.percent(in_block ? 3 : 20)) fx.control &= static_cast<uint16_t>(~random.below(64));
+  unsigned status = random.below(8) << 11;  // TOP
+  if (random.percent(40)) status |= random.next() & 0x4700;
+  if (random.percent(30)) status |= random.next() & 0x7F;
+  if (in_block || random.percent(90)) status &= fx.control | ~0x3Fu;
+  if ((status & 0x3F & ~fx.control) != 0) status |= 0x8080;  // pending
+  fx.status = static_cast<uint16_t>(status);
+  fx.valid = static_cast<uint8_t>(random.percent(60) ? 0xFF : random.next());
+  if (random.percent(15)) fx.valid = 0;
+  // AMD processors load the error pointers only where an exception is pending.
+  if ((status & 0x80) != 0) {
+    fx.opcode = random.next() & 0x7FF;
+    fx.instruction_pointer = random.next() >> 17;
+    fx.data_pointer = random.next() >> 17;
+  }
+  fx.mxcsr = 0x1F80 | random.below(4) << 13;
+  if (random.percent(30)) fx.mxcsr |= random.next() & 0x3F;
+  if (random.percent(15)) fx.mxcsr |= 0x8000;
+  if (random.percent(15)) fx.mxcsr |= 0x40;
+  if (random.percent(in_block ? 3 : 15)) fx.mxcsr &= static_cast<uint32_t>(~(random.below(64) << 7));
+  for (X87Slot& slot : fx.st) {
+    slot = random.extended();
+    if (random.percent(25)) slot = {random.memory_word(), 0xFFFF, {}};  // as MMX instructions leave it
+  }
+  for (VectorSlot& slot : fx.xmm) slot = random.vector();
+  return fx;
+}
+
+}  // namespace calco::oracle

@@ -1,0 +1,80 @@
+// Makes one random instruction of a row and the circumstances it needs.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "cpu/decode/instruction.h"
+#include "cpu/decode/row.h"
+#include "tests/oracle/random.h"
+#include "tests/oracle/test_case.h"
+
+namespace calco::oracle {
+
+// A register that must hold a value before the instruction, so that its addresses and operands make sense.
+struct RegisterSetting {
+  uint8_t number;
+  uint64_t value;
+};
+
+struct MadeInstruction {
+  std::vector<uint8_t> bytes;
+  decode::Instruction decoded;
+  bool valid = false;
+  std::vector<RegisterSetting> settings;
+  std::vector<Poke> pokes;
+  unsigned displacement_at = 0;  // offset of a 32-bit displacement in bytes; 0: none
+  bool relative_to_end = false;  // it counts from the instruction's end
+  uint64_t target = 0;           // of that displacement
+  unsigned branch_at = 0;        // offset of a relative branch's displacement; 0: none
+  unsigned branch_size = 0;
+};
+
+class InstructionMaker {
+ public:
+  // `faults`: percentage of memory operands that are placed where they should fault.
+  InstructionMaker(Random& random, const decode::FeatureSet& features, const MachineImage& initial, bool code_64,
+                   unsigned faults)
+      : random_(random), features_(features), initial_(initial), code_64_(code_64), faults_(faults) {}
+
+  MadeInstruction make(const decode::Row& row);
+
+ private:
+  void encode(const decode::Row& row);
+  void encode_prefixes(const decode::Row& row);
+  void encode_vex(const decode::Row& row);
+  void encode_modrm(const decode::Row& row);
+  void byte(unsigned value) { out_.bytes.push_back(static_cast<uint8_t>(value)); }
+
+  void place_memory();
+  void solve_address(uint64_t target);
+  uint64_t choose_target(unsigned size, unsigned alignment);
+  uint64_t faulting_target(unsigned size);
+  unsigned memory_bytes() const;
+  void fill_memory(uint64_t target);
+  void prepare();
+  void prepare_string();
+  void prepare_branch();
+  uint64_t branch_target();
+  void set(unsigned number, uint64_t value) { out_.settings.push_back({static_cast<uint8_t>(number), value}); }
+  void poke(uint64_t address, std::span<const uint8_t> bytes);
+  template <typename T>
+  void poke_value(uint64_t address, const T& value) {
+    poke(address, {reinterpret_cast<const uint8_t*>(&value), sizeof(T)});
+  }
+
+  Random& random_;
+  const decode::FeatureSet& features_;
+  const MachineImage& initial_;
+  bool code_64_;
+  unsigned faults_;
+  MadeInstruction out_;
+  unsigned modrm_at_ = 0;
+};
+
+// Fills an FXSAVE area with a random legal state.
+FxsaveArea random_fx(Random& random, bool in_block);
+uint16_t random_selector(Random& random);
+
+}  // namespace calco::oracle

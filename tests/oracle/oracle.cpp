@@ -1,0 +1,89 @@
+#include "tests/oracle/oracle.h"
+
+#include <cstring>
+
+#include "tests/oracle/compare.h"
+#include "tests/oracle/random.h"
+#include "tests/oracle/report.h"
+
+namespace calco::oracle {
+
+namespace {
+constexpr uint8_t kBreakpoint = 0xCC;
+}
+
+std::vector<uint8_t> complete_code(const TestCase& test) {
+  std::vector<uint8_t> code = test.code;
+  if (test.code_64) {
+    const auto displacement = static_cast<uint32_t>(kExit - (test.initial.rip + code.size() + 5));
+    code.push_back(0xE9);  // JMP rel32
+    for (unsigned i = 0; i < 4; ++i) code.push_back(static_cast<uint8_t>(displacement >> i * 8));
+  } else {
+    code.push_back(0xEA);  // JMP ptr16:32
+    for (unsigned i = 0; i < 4; ++i) code.push_back(static_cast<uint8_t>(kExit >> i * 8));
+    code.push_back(kCode64Selector);
+    code.push_back(0);
+  }
+  return code;
+}
+
+Oracle::Oracle() : clean_data_(kDataPages * kPage), clean_code_(kCodePages * kPage, kBreakpoint) {
+  std::memcpy(native_.code().data(), clean_code_.data(), clean_code_.size());
+  interpreter_.write_code(kCode, clean_code_);
+  fill_data(1);
+}
+
+void Oracle::fill_data(uint64_t seed) {
+  data_seed_ = seed;
+  Random random(seed);
+  for (size_t at = 0; at < clean_data_.size(); at += 8) {
+    const uint64_t word = random.memory_word();
+    std::memcpy(clean_data_.data() + at, &word, 8);
+  }
+  std::memcpy(native_.data().data(), clean_data_.data(), clean_data_.size());
+  std::memcpy(interpreter_.data().data(), clean_data_.data(), clean_data_.size());
+}
+
+void Oracle::prepare(const TestCase& test, const std::vector<uint8_t>& code) {
+  if (test.memory_seed != data_seed_) fill_data(test.memory_seed);
+  for (const Poke& poke : test.pokes) {
+    const uint64_t offset = poke.address - kData;
+    std::memcpy(native_.data().data() + offset, poke.bytes.data(), poke.bytes.size());
+    std::memcpy(interpreter_.data().data() + offset, poke.bytes.data(), poke.bytes.size());
+  }
+  std::memcpy(native_.code().data() + (test.initial.rip - kCode), code.data(), code.size());
+  interpreter_.write_code(test.initial.rip, code);
+}
+
+void Oracle::clean_up(uint64_t address, size_t size) {
+  std::memset(native_.code().data() + (address - kCode), kBreakpoint, size);
+  interpreter_.write_code(address, {clean_code_.data(), size});
+  for (uint64_t page = 0; page < kDataPages; ++page) {
+    const auto clean = std::span(clean_data_).subspan(page * kPage, kPage);
+    for (const auto data : {native_.data().subspan(page * kPage), interpreter_.data().subspan(page * kPage)}) {
+      if (std::memcmp(data.data(), clean.data(), kPage) != 0) std::memcpy(data.data(), clean.data(), kPage);
+    }
+  }
+  for (const uint8_t* code : {static_cast<const uint8_t*>(native_.code().data()), interpreter_.code().data()}) {
+    if (std::memcmp(code, clean_code_.data(), clean_code_.size()) == 0) continue;
+    std::memcpy(native_.code().data(), clean_code_.data(), clean_code_.size());
+    interpreter_.write_code(kCode, clean_code_);
+  }
+}
+
+std::optional<Difference> Oracle::run(const TestCase& test) {
+  const std::vector<uint8_t> code = complete_code(test);
+  prepare(test, code);
+  native_.run(test.initial, *host_);
+  interpreter_.run(test.initial, *interpreted_);
+  const MemoryPair data{kData, native_.data(), interpreter_.data()};
+  const MemoryPair code_pages{kCode, native_.code(), interpreter_.code()};
+  std::optional<Difference> difference;
+  if (!outcomes_agree(test, *host_, *interpreted_) || !data.equal() || !code_pages.equal()) {
+    difference = describe_difference(test, *host_, *interpreted_, data, code_pages);
+  }
+  clean_up(test.initial.rip, code.size());
+  return difference;
+}
+
+}  // namespace calco::oracle

@@ -1,0 +1,33 @@
+// One test: code, the state it starts in, and what of the result is not defined.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include "tests/oracle/layout.h"
+#include "tests/oracle/machine_image.h"
+
+namespace calco::oracle {
+
+// Bytes to be written to the data pages before the test.
+struct Poke {
+  uint64_t address = 0;
+  std::vector<uint8_t> bytes;
+};
+
+struct TestCase {
+  MachineImage initial;       // RIP: where the code goes
+  std::vector<uint8_t> code;  // without the jump to kExit that is appended
+  std::vector<Poke> pokes;
+  bool code_64 = true;
+  unsigned instructions = 1;
+  uint64_t open_flags = 0;  // RFLAGS bits that the manual leaves undefined afterwards
+  // Seed of the data pages' contents.
+  uint64_t memory_seed = 0;
+};
+
+// The code with the jump to kExit behind it.
+std::vector<uint8_t> complete_code(const TestCase& test);
+
+}  // namespace calco::oracle
