@@ -123,7 +123,7 @@ bool inspect(Cpu& cpu, const Op& op, uint32_t legacy_types, uint32_t long_types,
 void lar(Cpu& cpu, const Op& op) {
   Descriptor descriptor;
   const bool found = inspect(cpu, op, kLarTypes, kLarTypesLong, descriptor);
-  if (found) write_sized(cpu, op.reg, op.operand_size, descriptor.high & 0x00F0FF00);
+  if (found) write_sized(cpu, op.reg, op.operand_size, descriptor.high & 0x00FFFF00);
   set_zero_flag(cpu, found);
 }
 
