@@ -142,37 +142,32 @@ void pop_flags(Cpu& cpu, const Op& op) {
 // --- ENTER, LEAVE
 // ------------------------------------------------------------------------------------------------------
 
-// Op::immediate: frame size; upper half: nesting level (SDM vol. 2, ENTER).
+// Op::immediate: frame size; upper half: nesting level (SDM vol. 2, ENTER). Registers change last; what was stored
+// below the stack pointer before a fault stays there, as on hardware.
 void enter(Cpu& cpu, const Op& op) {
   const unsigned size = op.operand_size;
-  const auto frame_size = static_cast<uint16_t>(op.immediate);
   const unsigned level = (op.immediate >> 32) & 31;
   const uint64_t rsp = cpu.registers[kRsp];
   const unsigned width = cpu.stack_address_size();
   const uint64_t mask = width == 2 ? 0xFFFF : width == 4 ? 0xFFFFFFFF : ~uint64_t{0};
-  // Pushes run on a scratch RSP; a fault anywhere restores it before it is raised: probe the whole frame first.
-  const uint64_t pushed = size * (1 + uint64_t{level});
-  const auto probe = [&](uint64_t offset, unsigned bytes) {
-    const uint64_t linear = segment_linear(cpu, kSs, offset & mask, bytes, true);
-    cpu.mmu().probe_write(linear, bytes, cpu.mmu().current_protection(), true);
+  uint64_t top = rsp;
+  const auto store = [&](uint64_t value) {
+    top -= size;
+    const uint64_t linear = segment_linear(cpu, kSs, top & mask, size, true);
+    with_size(size, [&]<typename T>() { store_linear<T>(cpu, cpu.tlb, linear, static_cast<T>(value), true); });
   };
-  for (unsigned i = 1; i <= level + 1; ++i) probe(rsp - uint64_t{i} * size, size);
-  uint64_t frame_pointers[32] = {};
+  store(cpu.registers[kRbp]);
+  const uint64_t frame = top;
   for (unsigned i = 1; i < level; ++i) {
-    const uint64_t offset = (cpu.registers[kRbp] - uint64_t{i} * size) & mask;
-    const uint64_t linear = segment_linear(cpu, kSs, offset, size, false);
-    frame_pointers[i] = size == 2   ? load_linear<uint16_t>(cpu, linear)
-                        : size == 4 ? load_linear<uint32_t>(cpu, linear)
-                                    : load_linear<uint64_t>(cpu, linear);
+    const uint64_t linear = segment_linear(cpu, kSs, (cpu.registers[kRbp] - uint64_t{i} * size) & mask, size, false);
+    store(with_size(size, [&]<typename T>() { return uint64_t{load_linear<T>(cpu, cpu.tlb, linear, true)}; }));
   }
+  if (level > 0) store(frame);
+  top -= static_cast<uint16_t>(op.immediate);
   // The final stack pointer must be writable too.
-  probe(rsp - pushed - frame_size, 1);
-  push(cpu, cpu.registers[kRbp], size);
-  const uint64_t frame = cpu.registers[kRsp];
-  for (unsigned i = 1; i < level; ++i) push(cpu, frame_pointers[i], size);
-  if (level > 0) push(cpu, frame, size);
-  const uint64_t final_rsp = cpu.registers[kRsp] - frame_size;
-  cpu.registers[kRsp] = width == 2 ? (rsp & ~mask) | (final_rsp & mask) : final_rsp & mask;
+  const uint64_t last = segment_linear(cpu, kSs, top & mask, 1, true);
+  cpu.mmu().probe_write(last, 1, cpu.mmu().current_protection(), true);
+  cpu.registers[kRsp] = width == 2 ? (rsp & ~mask) | (top & mask) : top & mask;
   write_sized_register(cpu, kRbp, frame, size);
 }
 
