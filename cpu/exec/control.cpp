@@ -83,9 +83,12 @@ template <bool kMemory>
 CALCO_HANDLER_CONVENTION void call_indirect(Cpu* cpu, const Op* op, TlbEntry* tlb) {
   cpu->current_op = op;
   const uint64_t target = kMemory ? load_operand<uint64_t>(*cpu, *op) : cpu->registers[op->rm];
-  if (!canonical(target)) [[unlikely]]
-    cpu->raise(kGeneralProtection, 0);
   const uint64_t rsp = cpu->registers[kRsp] - 8;
+  // The stack's faults come first.
+  if (!canonical(target)) [[unlikely]] {
+    cpu->mmu().probe_write(rsp, 8, cpu->mmu().current_protection(), true);
+    cpu->raise(kGeneralProtection, 0);
+  }
   store_linear<uint64_t>(*cpu, tlb, rsp, cpu->registers[kRip] + op->offset + op->length, true);
   cpu->registers[kRsp] = rsp;
   cpu->registers[kRip] = target;
