@@ -144,8 +144,8 @@ void sysenter(Cpu& cpu, const Op&) {
 }
 
 void sysexit(Cpu& cpu, const Op& op) {
+  if (cpu.protected_mode() && cpu.cpl != 0) cpu.raise(kGeneralProtection, 0);
   check_sysenter(cpu);
-  if (cpu.cpl != 0) cpu.raise(kGeneralProtection, 0);
   const bool to_64 = op.operand_size == 8;
   const uint64_t mask = to_64 ? ~uint64_t{0} : 0xFFFFFFFF;
   const uint64_t rip = cpu.registers[kRdx] & mask;
