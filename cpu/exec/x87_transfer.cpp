@@ -76,24 +76,42 @@ void finish_store(X87State& x87, const Outcome& outcome, bool pop) {
   if (pop && outcome.done) x87_pop(x87);
 }
 
+// Faults of the destination come before unmasked exceptions, which store nothing.
+void check_destination(Cpu& cpu, const Op& op, unsigned size) {
+  const uint64_t linear = operand_linear(cpu, op, size, true);
+  cpu.mmu().probe_write(linear, size, cpu.mmu().current_protection(), op.segment == kSs);
+}
+
 template <Format kFormat, typename T, bool kPop, bool kTruncate>
 void store_memory(Cpu& cpu, const Op& op) {
   T result;
   const Outcome outcome = convert<kFormat, kTruncate>(cpu.x87, &result);
-  if (outcome.done) store_operand<T>(cpu, op, result);
+  if (outcome.done) {
+    store_operand<T>(cpu, op, result);
+  } else {
+    check_destination(cpu, op, sizeof(T));
+  }
   finish_store(cpu.x87, outcome, kPop);
 }
 void store_bcd(Cpu& cpu, const Op& op) {
   X87Register result;
   const Outcome outcome = convert<Format::Bcd, false>(cpu.x87, &result);
-  if (outcome.done) x87_store_extended(cpu, op, result);
+  if (outcome.done) {
+    x87_store_extended(cpu, op, result);
+  } else {
+    check_destination(cpu, op, 10);
+  }
   finish_store(cpu.x87, outcome, true);
 }
 void store_extended(Cpu& cpu, const Op& op) {
   X87State& x87 = cpu.x87;
   if (x87_is_empty(x87, 0)) {
     const bool masked = (x87.control & x87_status::kInvalid) != 0;
-    if (masked) x87_store_extended(cpu, op, kX87Indefinite);
+    if (masked) {
+      x87_store_extended(cpu, op, kX87Indefinite);
+    } else {
+      check_destination(cpu, op, 10);
+    }
     x87_stack_underflow(x87);
     if (masked) x87_pop(x87);
     return;
