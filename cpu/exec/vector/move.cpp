@@ -246,7 +246,10 @@ CALCO_HANDLER_CONVENTION void movnti(Cpu* cpu, const Op* op, TlbEntry* tlb) {
 void store_masked(Cpu& cpu, const Op& op, TlbEntry* tlb, const uint8_t* bytes, uint64_t chosen, unsigned size) {
   if (chosen == 0) return;
   const uint64_t linear = operand_linear(cpu, op, size, true);
-  cpu.mmu().probe_write(linear, size, cpu.mmu().current_protection(), op.segment == kSs);
+  // Byte by byte: never misaligned.
+  const Protection protection = cpu.mmu().current_protection();
+  cpu.mmu().probe_write(linear, 1, protection, op.segment == kSs);
+  if ((linear & 0xFFF) + size > 0x1000) cpu.mmu().probe_write((linear & ~uint64_t{0xFFF}) + 0x1000, 1, protection);
   for (unsigned i = 0; i < size; ++i) {
     if ((chosen >> i & 1) != 0) store_linear(cpu, tlb, cpu.wrap_linear(linear + i), bytes[i]);
   }
