@@ -10,17 +10,20 @@ namespace calco::oracle {
 namespace {
 
 constexpr uint64_t kAll = ~uint64_t{0};
-constexpr uint64_t kUserHalf = uint64_t{1} << 47;
+constexpr uint64_t kUserEnd = (uint64_t{1} << 47) - 4096;  // TASK_SIZE_MAX
 constexpr const char* kRegisterNames[] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
                                           "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15"};
 
 // Bits of the page fault error code that count: of addresses above user space Linux says that they are mapped.
 uint64_t error_bits(const Outcome& host) {
-  const bool hidden = host.ending.vector == cpu::kPageFault && host.ending.address >= kUserHalf;
+  const bool hidden = host.ending.vector == cpu::kPageFault && host.ending.address >= kUserEnd;
   return hidden ? 0xFFFFFFFE : 0xFFFFFFFF;
 }
 
-uint64_t address_bits(const Outcome& host) { return host.ending.vector == cpu::kPageFault ? kAll : 0; }
+uint64_t address_bits(const TestCase& test, const Outcome& host) {
+  if (host.ending.vector != cpu::kPageFault) return 0;
+  return test.open_fault_offset ? ~(kPage - 1) : kAll;
+}
 
 // Outside of 64-bit mode the upper halves of the registers cannot be seen, and R8-R15 neither.
 uint64_t register_bits(const TestCase& test, unsigned number) {
@@ -39,7 +42,7 @@ void compare_all(const TestCase& test, const Outcome& host, const Outcome& inter
   const MachineImage &from = test.initial, &a = host.image, &b = interpreter.image;
   add("ending", 0, host.ending.vector, interpreter.ending.vector);
   add("error code", 0, host.ending.error_code, interpreter.ending.error_code, error_bits(host));
-  add("address", 0, host.ending.address, interpreter.ending.address, address_bits(host));
+  add("address", 0, host.ending.address, interpreter.ending.address, address_bits(test, host));
   for (unsigned i = 0; i < 16; ++i) {
     add(kRegisterNames[i], i == 4 ? from.rsp : from.registers[i], a.registers[i], b.registers[i],
         register_bits(test, i));

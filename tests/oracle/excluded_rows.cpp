@@ -45,6 +45,8 @@ const char* reason_for_exclusion(const decode::Row& row) {
     case Mnemonic::Xrstors:
     case Mnemonic::Xrstors64:
       return "the host's XCR0 has more components";
+    case Mnemonic::Int1:
+      return "under a hypervisor the saved RIP is the instruction's own";
     case Mnemonic::Femms:
       return "3DNow! is in no model";
     case Mnemonic::Tpause:

@@ -84,6 +84,7 @@ class TestBuilder {
       const Row& row = *rows_[random_.below(static_cast<unsigned>(rows_.size()))];
       InstructionMaker maker(random_, options_.features, test_.initial, code_64_, faults);
       MadeInstruction made = maker.make(row);
+      if (made.known_elsewhere) continue;
       if (!made.valid && (in_block() || !random_.percent(30))) continue;
       if (made.valid && reason_for_exclusion(*made.decoded.row) != nullptr) continue;
       if (made.valid && in_block() && breaks_blocks(made.decoded)) continue;
@@ -159,6 +160,11 @@ class TestBuilder {
     if (!made.valid) return;
     if (!in_block()) {
       test_.open_flags = made.decoded.row->flags.undefined;
+      test_.open_fault_offset = made.memory_size > 16;
+      if (made.memory_size == 512) {
+        test_.open_memory = made.memory_target + 28;
+        test_.open_memory_size = 4;
+      }
       stack_contents(made.decoded);
     } else if (made.decoded.row->flags.undefined != 0) {
       // CMP defines all flags again.

@@ -62,7 +62,9 @@ void InstructionMaker::encode_prefixes(const Row& row) {
   }
   const bool lockable = row.has(attribute::kLockable) && row.memory_form;
   if (random_.percent(lockable ? 20 : 1)) prefixes.push_back(0xF0);
-  if (row.prefixes == prefix::kIgnored && random_.percent(is_string(row.mnemonic) ? 65 : 2)) {
+  // The host lets F2 and F3 change the condition of LOOPE and LOOPNE, which no manual says.
+  const bool loop = row.mnemonic == Mnemonic::Loope || row.mnemonic == Mnemonic::Loopne;
+  if (row.prefixes == prefix::kIgnored && !loop && random_.percent(is_string(row.mnemonic) ? 65 : 2)) {
     prefixes.push_back(random_.percent(50) ? 0xF2 : 0xF3);
   }
   for (size_t i = prefixes.size(); i > 1; --i) std::swap(prefixes[i - 1], prefixes[random_.below(i)]);
@@ -140,6 +142,10 @@ MadeInstruction InstructionMaker::make(const Row& row) {
   const auto status = decode::decode(out_.bytes, code_size, features_, out_.decoded);
   out_.valid = status == decode::Status::Ok;
   if (!out_.valid) {
+    // Where only the model lacks it, the host has it.
+    static const decode::FeatureSet kEvery = decode::FeatureSet().set();
+    Instruction other;
+    out_.known_elsewhere = decode::decode(out_.bytes, code_size, kEvery, other) == decode::Status::Ok;
     out_.bytes.resize(std::max<size_t>(out_.decoded.length, std::min<size_t>(encoded, 15)));
     return out_;
   }
@@ -295,7 +301,10 @@ void InstructionMaker::place_memory() {
   const unsigned size = memory_bytes();
   const bool aligned =
       instruction.row->has(attribute::kAligned) || size == 512 || instruction.mnemonic == Mnemonic::Cmpxchg16b;
-  const uint64_t target = choose_target(size, aligned && random_.percent(96) ? 16 : 1);
+  // The host does not check the alignment of SHA's operands, Intel's manual does.
+  const bool strict = instruction.row->feature == decode::Feature::Sha;
+  uint64_t target = choose_target(size, aligned && random_.percent(96) ? 16 : 1);
+  if (strict) target &= ~uint64_t{15};
   const bool bit_string = uses(*instruction.row, Location::RegGeneral) &&
                           (instruction.mnemonic == Mnemonic::Bt || instruction.mnemonic == Mnemonic::Bts ||
                            instruction.mnemonic == Mnemonic::Btr || instruction.mnemonic == Mnemonic::Btc);
@@ -309,6 +318,8 @@ void InstructionMaker::place_memory() {
     }
     return;
   }
+  out_.memory_target = target;
+  out_.memory_size = size;
   solve_address(target);
   fill_memory(target);
 }
@@ -467,7 +478,11 @@ void InstructionMaker::prepare() {
     case Mnemonic::Rcr:
     case Mnemonic::Shld:
     case Mnemonic::Shrd:
-      if (random_.percent(50)) {
+      // Words shifted by more than 16 are undefined.
+      if (instruction.operand_size == 2 && operands[2].kind == OperandKind::Immediate) out_.bytes.back() &= 0xEF;
+      if (instruction.operand_size == 2 && operands[2].kind == OperandKind::General) {
+        set(kRcx, (random_.next() & ~uint64_t{0xFF}) | random_.below(17));
+      } else if (random_.percent(50)) {
         const uint64_t value = random_.integer();
         set(kRcx, (value & ~uint64_t{0xFF}) | random_.below(70));
       }

@@ -22,6 +22,7 @@ struct MadeInstruction {
   std::vector<uint8_t> bytes;
   decode::Instruction decoded;
   bool valid = false;
+  bool known_elsewhere = false;  // not valid, but only because the model lacks a feature
   std::vector<RegisterSetting> settings;
   std::vector<Poke> pokes;
   unsigned displacement_at = 0;  // offset of a 32-bit displacement in bytes; 0: none
@@ -29,6 +30,8 @@ struct MadeInstruction {
   uint64_t target = 0;           // of that displacement
   unsigned branch_at = 0;        // offset of a relative branch's displacement; 0: none
   unsigned branch_size = 0;
+  uint64_t memory_target = 0;  // address of the memory operand, where one was placed
+  unsigned memory_size = 0;
 };
 
 class InstructionMaker {

@@ -81,6 +81,7 @@ void InterpreterCpu::write_descriptors() {
                                      kTssLimit | (kTss & 0xFFFFFF) << 16 | kBusyTss << 40 | (kTss >> 24 & 0xFF) << 56);
   fixture_.map.write_value<uint64_t>(kPhysicalGdt + kTaskSegment + 8, kTss >> 32);
   fixture_.map.write_value<uint64_t>(kPhysicalTss + 4, kKernel + kPhysicalKernelStack);  // RSP0
+  fixture_.map.write_value<uint16_t>(kPhysicalTss + 0x66, kTssLimit + 1);                // no I/O permission bitmap
   for (unsigned vector = 0; vector < 32; ++vector) {
     const uint64_t handler = kKernel + kPhysicalHandlers + vector;
     const uint64_t privilege = vector == kBreakpoint || vector == kOverflow ? 3 : 0;
