@@ -5,7 +5,8 @@ namespace calco::oracle {
 using decode::Mnemonic;
 namespace attribute = decode::attribute;
 
-const char* reason_for_exclusion(const decode::Row& row) {
+const char* reason_for_exclusion(const decode::Row& row, const decode::FeatureSet& features) {
+  if (!features.test(static_cast<size_t>(row.feature))) return "the model does not offer it";
   if (row.has(attribute::kNondeterministic)) return "result depends on time, chance or the CPU model";
   switch (row.mnemonic) {
     case Mnemonic::Syscall:
@@ -47,8 +48,6 @@ const char* reason_for_exclusion(const decode::Row& row) {
       return "the host's XCR0 has more components";
     case Mnemonic::Int1:
       return "under a hypervisor the saved RIP is the instruction's own";
-    case Mnemonic::Femms:
-      return "3DNow! is in no model";
     case Mnemonic::Tpause:
     case Mnemonic::Umonitor:
     case Mnemonic::Umwait:

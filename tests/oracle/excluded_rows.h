@@ -5,7 +5,7 @@
 
 namespace calco::oracle {
 
-// Why tests of `row` are never generated, or null where they are.
-const char* reason_for_exclusion(const decode::Row& row);
+// Why tests of `row` are never generated for a model with `features`, or null where they are.
+const char* reason_for_exclusion(const decode::Row& row, const decode::FeatureSet& features);
 
 }  // namespace calco::oracle

@@ -65,7 +65,7 @@ Arguments parse(int argc, char** argv) {
   return arguments;
 }
 
-void print_coverage(const Generator& generator) {
+void print_coverage(const Oracle& oracle, const Generator& generator) {
   size_t generated = 0;
   std::map<std::string, std::string> missing;
   for (size_t i = 0; i < decode::rows().size(); ++i) {
@@ -73,7 +73,7 @@ void print_coverage(const Generator& generator) {
     if (generator.coverage()[i] != 0) {
       ++generated;
     } else {
-      const char* reason = reason_for_exclusion(row);
+      const char* reason = reason_for_exclusion(row, oracle.features());
       auto& list = missing[reason != nullptr ? reason : "NOT REACHED"];
       list += "\n    " + decode::describe(row);
     }
@@ -102,7 +102,7 @@ int fuzz(Arguments arguments) {
   for (const auto& [name, times] : summaries) fmt::print("{:8} {}\n", times, name);
   fmt::print("{} cases, {} differences, {:.1f} s, {:.0f} cases/s\n", arguments.count, differences, seconds.count(),
              static_cast<double>(arguments.count) / seconds.count());
-  if (arguments.coverage) print_coverage(generator);
+  if (arguments.coverage) print_coverage(oracle, generator);
   return differences == 0 ? 0 : 1;
 }
 

@@ -86,7 +86,7 @@ class TestBuilder {
       MadeInstruction made = maker.make(row);
       if (made.known_elsewhere) continue;
       if (!made.valid && (in_block() || !random_.percent(30))) continue;
-      if (made.valid && reason_for_exclusion(*made.decoded.row) != nullptr) continue;
+      if (made.valid && reason_for_exclusion(*made.decoded.row, options_.features) != nullptr) continue;
       if (made.valid && in_block() && breaks_blocks(made.decoded)) continue;
       if (made.valid) ++coverage_[static_cast<size_t>(made.decoded.row - decode::rows().data())];
       return made;
@@ -247,7 +247,7 @@ Generator::Generator(GeneratorOptions options) : options_(std::move(options)), c
 }
 
 bool Generator::wanted(const Row& row) const {
-  if (reason_for_exclusion(row) != nullptr) return false;
+  if (reason_for_exclusion(row, options_.features) != nullptr) return false;
   return options_.mnemonic.empty() || options_.mnemonic == decode::name(row.mnemonic);
 }
 

@@ -249,7 +249,9 @@ void store_masked(Cpu& cpu, const Op& op, TlbEntry* tlb, const uint8_t* bytes, u
   // Byte by byte: never misaligned.
   const Protection protection = cpu.mmu().current_protection();
   cpu.mmu().probe_write(linear, 1, protection, op.segment == kSs);
-  if ((linear & 0xFFF) + size > 0x1000) cpu.mmu().probe_write((linear & ~uint64_t{0xFFF}) + 0x1000, 1, protection);
+  if ((linear & 0xFFF) + size > 0x1000) {
+    cpu.mmu().probe_write(cpu.wrap_linear((linear & ~uint64_t{0xFFF}) + 0x1000), 1, protection);
+  }
   for (unsigned i = 0; i < size; ++i) {
     if ((chosen >> i & 1) != 0) store_linear(cpu, tlb, cpu.wrap_linear(linear + i), bytes[i]);
   }
