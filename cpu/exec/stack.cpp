@@ -58,29 +58,51 @@ void pop_memory(Cpu& cpu, const Op& op) {
   cpu.registers[kRsp] = moved;
 }
 
-void check_stack_span(Cpu& cpu, uint64_t bytes, bool write) {
-  // All of a multiple push or pop must be possible before the first byte moves.
-  const unsigned width = cpu.stack_address_size();
-  const uint64_t mask = width == 2 ? 0xFFFF : width == 4 ? 0xFFFFFFFF : ~uint64_t{0};
-  const uint64_t offset = (cpu.registers[kRsp] - (write ? bytes : 0)) & mask;
-  const uint64_t linear = segment_linear(cpu, kSs, offset, static_cast<unsigned>(bytes), write);
-  const Protection protection = cpu.mmu().current_protection();
-  if (write) {
-    cpu.mmu().probe_write(linear, static_cast<unsigned>(bytes), protection, true);
-  } else {
-    cpu.mmu().probe_read(linear, static_cast<unsigned>(bytes), protection, true);
+// Pushes several values. RSP changes only with commit(); what was stored below it before a fault stays there, as on
+// hardware.
+class PushSequence {
+ public:
+  PushSequence(Cpu& cpu, unsigned size) : cpu_(cpu), size_(size), top_(cpu.registers[kRsp]) {
+    const unsigned width = cpu.stack_address_size();
+    mask_ = width == 2 ? 0xFFFF : width == 4 ? 0xFFFFFFFF : ~uint64_t{0};
   }
-}
+  void push(uint64_t value) {
+    top_ -= size_;
+    const uint64_t linear = segment_linear(cpu_, kSs, top_ & mask_, size_, true);
+    with_size(size_, [&]<typename T>() { store_linear<T>(cpu_, cpu_.tlb, linear, static_cast<T>(value), true); });
+  }
+  // Leaves room for `bytes`; the new top must be writable.
+  void reserve(uint64_t bytes) {
+    top_ -= bytes;
+    const uint64_t linear = segment_linear(cpu_, kSs, top_ & mask_, size_, true);
+    cpu_.mmu().probe_write(linear, size_, cpu_.mmu().current_protection(), true);
+  }
+  uint64_t top() const { return top_; }
+  uint64_t mask() const { return mask_; }
+  void commit() {
+    uint64_t& rsp = cpu_.registers[kRsp];
+    rsp = mask_ == 0xFFFF ? (rsp & ~mask_) | (top_ & mask_) : top_ & mask_;
+  }
+
+ private:
+  Cpu& cpu_;
+  unsigned size_;
+  uint64_t top_;
+  uint64_t mask_;  // of the stack's address size
+};
 
 void push_all(Cpu& cpu, const Op& op) {
-  check_stack_span(cpu, op.operand_size * 8u, true);
-  const uint64_t rsp = cpu.registers[kRsp];
-  for (unsigned number = kRax; number <= kRdi; ++number) {
-    push(cpu, number == kRsp ? rsp : cpu.registers[number], op.operand_size);
-  }
+  PushSequence stack(cpu, op.operand_size);
+  for (unsigned number = kRax; number <= kRdi; ++number) stack.push(cpu.registers[number]);
+  stack.commit();
 }
 void pop_all(Cpu& cpu, const Op& op) {
-  check_stack_span(cpu, op.operand_size * 8u, false);
+  // All must be readable before the first register changes.
+  const unsigned bytes = op.operand_size * 8u;
+  const unsigned width = cpu.stack_address_size();
+  const uint64_t mask = width == 2 ? 0xFFFF : width == 4 ? 0xFFFFFFFF : ~uint64_t{0};
+  const uint64_t linear = segment_linear(cpu, kSs, cpu.registers[kRsp] & mask, bytes, false);
+  cpu.mmu().probe_read(linear, bytes, cpu.mmu().current_protection(), true);
   for (int number = kRdi; number >= kRax; --number) {
     const uint64_t value = pop(cpu, op.operand_size);
     if (number != kRsp) write_sized_register(cpu, static_cast<uint8_t>(number), value, op.operand_size);
@@ -142,32 +164,21 @@ void pop_flags(Cpu& cpu, const Op& op) {
 // --- ENTER, LEAVE
 // ------------------------------------------------------------------------------------------------------
 
-// Op::immediate: frame size; upper half: nesting level (SDM vol. 2, ENTER). Registers change last; what was stored
-// below the stack pointer before a fault stays there, as on hardware.
+// Op::immediate: frame size; upper half: nesting level (SDM vol. 2, ENTER).
 void enter(Cpu& cpu, const Op& op) {
   const unsigned size = op.operand_size;
   const unsigned level = (op.immediate >> 32) & 31;
-  const uint64_t rsp = cpu.registers[kRsp];
-  const unsigned width = cpu.stack_address_size();
-  const uint64_t mask = width == 2 ? 0xFFFF : width == 4 ? 0xFFFFFFFF : ~uint64_t{0};
-  uint64_t top = rsp;
-  const auto store = [&](uint64_t value) {
-    top -= size;
-    const uint64_t linear = segment_linear(cpu, kSs, top & mask, size, true);
-    with_size(size, [&]<typename T>() { store_linear<T>(cpu, cpu.tlb, linear, static_cast<T>(value), true); });
-  };
-  store(cpu.registers[kRbp]);
-  const uint64_t frame = top;
+  PushSequence stack(cpu, size);
+  stack.push(cpu.registers[kRbp]);
+  const uint64_t frame = stack.top();
   for (unsigned i = 1; i < level; ++i) {
-    const uint64_t linear = segment_linear(cpu, kSs, (cpu.registers[kRbp] - uint64_t{i} * size) & mask, size, false);
-    store(with_size(size, [&]<typename T>() { return uint64_t{load_linear<T>(cpu, cpu.tlb, linear, true)}; }));
+    const uint64_t offset = (cpu.registers[kRbp] - uint64_t{i} * size) & stack.mask();
+    const uint64_t linear = segment_linear(cpu, kSs, offset, size, false);
+    stack.push(with_size(size, [&]<typename T>() { return uint64_t{load_linear<T>(cpu, cpu.tlb, linear, true)}; }));
   }
-  if (level > 0) store(frame);
-  top -= static_cast<uint16_t>(op.immediate);
-  // The final stack pointer must be writable too.
-  const uint64_t last = segment_linear(cpu, kSs, top & mask, 1, true);
-  cpu.mmu().probe_write(last, 1, cpu.mmu().current_protection(), true);
-  cpu.registers[kRsp] = width == 2 ? (rsp & ~mask) | (top & mask) : top & mask;
+  if (level > 0) stack.push(frame);
+  stack.reserve(static_cast<uint16_t>(op.immediate));
+  stack.commit();
   write_sized_register(cpu, kRbp, frame, size);
 }
 
