@@ -95,8 +95,10 @@ void outs_once(Cpu& cpu, const Op& op) {
 
 // Runs the REP forms until done, or until somebody wants the processor: then RIP stays at the instruction, whose
 // registers tell how far it came.
-template <Function Once>
+template <typename T, Function Once>
 void string_form(Cpu& cpu, const Op& op) {
+  // Even where RCX is 0.
+  require_port(cpu, static_cast<uint16_t>(cpu.registers[kRdx]), sizeof(T));
   if (!op.repeat && !op.repeat_not) {
     Once(cpu, op);
     cpu.registers[kRip] = cpu.next_instruction_pointer(op);
@@ -124,9 +126,9 @@ Selection select_sized(const decode::Instruction& instruction) {
     case Mnemonic::Out:
       return immediate ? select_ending<out<T, true>>() : select_ending<out<T, false>>();
     case Mnemonic::Ins:
-      return select_transfer<string_form<ins_once<T>>>();
+      return select_transfer<string_form<T, ins_once<T>>>();
     case Mnemonic::Outs:
-      return select_transfer<string_form<outs_once<T>>>();
+      return select_transfer<string_form<T, outs_once<T>>>();
     default:
       return {};
   }
