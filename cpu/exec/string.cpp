@@ -117,16 +117,16 @@ uint64_t span_elements(Cpu& cpu, const Op& op, unsigned segment, uint64_t offset
 }
 
 // Moves as many elements as possible at once; false where one element must go the long way (devices, page crossings,
-// segments of odd shape, descending addresses).
+// segments of odd shape, descending addresses, alignment checks).
 template <typename T>
 bool move_span(Cpu& cpu, const Op& op, uint64_t& count) {
   const uint64_t source = read_index(cpu, op, kRsi);
   const uint64_t destination = read_index(cpu, op, kRdi);
   uint64_t elements = span_elements<T>(cpu, op, op.segment, source, count);
   elements = span_elements<T>(cpu, op, kEs, destination, elements);
-  if (elements < 2) return false;
-  const auto bytes = static_cast<unsigned>(elements * sizeof(T));
   const Protection protection = cpu.mmu().current_protection();
+  if (elements < 2 || protection == Protection::UserAligned) return false;
+  const auto bytes = static_cast<unsigned>(elements * sizeof(T));
   const uint64_t from = segment_linear(cpu, op.segment, source, bytes, false);
   const uint64_t to = segment_linear(cpu, kEs, destination, bytes, true);
   const uint8_t* from_host = cpu.mmu().host_address(from, bytes, Access::Read, protection);
@@ -148,10 +148,11 @@ template <typename T>
 bool store_span(Cpu& cpu, const Op& op, uint64_t& count) {
   const uint64_t destination = read_index(cpu, op, kRdi);
   const uint64_t elements = span_elements<T>(cpu, op, kEs, destination, count);
-  if (elements < 2) return false;
+  const Protection protection = cpu.mmu().current_protection();
+  if (elements < 2 || protection == Protection::UserAligned) return false;
   const auto bytes = static_cast<unsigned>(elements * sizeof(T));
   const uint64_t to = segment_linear(cpu, kEs, destination, bytes, true);
-  uint8_t* to_host = cpu.mmu().host_address(to, bytes, Access::Write, cpu.mmu().current_protection());
+  uint8_t* to_host = cpu.mmu().host_address(to, bytes, Access::Write, protection);
   if (to_host == nullptr) return false;
   const T value = read_register<T>(cpu, kRax);
   for (uint64_t i = 0; i < elements; ++i) std::memcpy(to_host + i * sizeof(T), &value, sizeof(T));

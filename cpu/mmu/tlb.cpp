@@ -132,7 +132,9 @@ void Mmu::check_address(uint64_t linear, unsigned size, Protection protection, b
   if (cpu_.long_mode_active() && (!canonical(linear) || !canonical(linear + size - 1))) [[unlikely]] {
     cpu_.raise(stack ? kStackFault : kGeneralProtection, 0);
   }
-  if (protection == Protection::UserAligned && (linear & (size - 1)) != 0 && (size & (size - 1)) == 0) {
+  // Longer operands have rules of their own.
+  const bool has_alignment = size <= 8 && (size & (size - 1)) == 0;
+  if (protection == Protection::UserAligned && has_alignment && (linear & (size - 1)) != 0) {
     cpu_.raise(kAlignmentCheck, 0);
   }
 }
