@@ -241,28 +241,23 @@ CALCO_HANDLER_CONVENTION void movnti(Cpu* cpu, const Op* op, TlbEntry* tlb) {
   CALCO_NEXT_OPERATION;
 }
 
-// Stores the bytes whose mask byte has its sign set. The whole range must be writable before the first is stored; with
-// no byte chosen nothing is accessed.
+// Stores the bytes whose mask byte has its sign set. The whole range must be writable before the first is stored.
 void store_masked(Cpu& cpu, const Op& op, TlbEntry* tlb, const uint8_t* bytes, uint64_t chosen, unsigned size) {
-  if (chosen == 0) return;
   const uint64_t linear = operand_linear(cpu, op, size, true);
-  // Byte by byte: never misaligned.
-  const Protection protection = cpu.mmu().current_protection();
-  cpu.mmu().probe_write(linear, 1, protection, op.segment == kSs);
-  if ((linear & 0xFFF) + size > 0x1000) {
-    cpu.mmu().probe_write(cpu.wrap_linear((linear & ~uint64_t{0xFFF}) + 0x1000), 1, protection);
-  }
+  cpu.mmu().probe_write(linear, size, cpu.mmu().current_protection(), op.segment == kSs);
   for (unsigned i = 0; i < size; ++i) {
     if ((chosen >> i & 1) != 0) store_linear(cpu, tlb, cpu.wrap_linear(linear + i), bytes[i]);
   }
 }
 void maskmovdqu(Cpu& cpu, const Op& op, TlbEntry* tlb) {
   const auto chosen = static_cast<uint32_t>(_mm_movemask_epi8(xmm(cpu, op.rm)));
+  if (chosen == 0) return;
   store_masked(cpu, op, tlb, cpu.vectors[op.reg].bytes.data(), chosen, 16);
 }
 void maskmovq(Cpu& cpu, const Op& op, TlbEntry* tlb) {
   const uint64_t value = mmx(cpu, op.reg);
   const auto chosen = static_cast<uint32_t>(_mm_movemask_epi8(from_qword(mmx(cpu, op.rm))));
+  enter_mmx(cpu);  // even where the store faults
   store_masked(cpu, op, tlb, reinterpret_cast<const uint8_t*>(&value), chosen, 8);
 }
 
