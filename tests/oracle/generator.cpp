@@ -84,7 +84,7 @@ class TestBuilder {
       const Row& row = *rows_[random_.below(static_cast<unsigned>(rows_.size()))];
       InstructionMaker maker(random_, options_.features, test_.initial, code_64_, faults);
       MadeInstruction made = maker.make(row);
-      if (made.known_elsewhere) continue;
+      if (made.unwanted) continue;
       if (!made.valid && (in_block() || !random_.percent(30))) continue;
       if (made.valid && reason_for_exclusion(*made.decoded.row, options_.features) != nullptr) continue;
       if (made.valid && in_block() && breaks_blocks(made.decoded)) continue;
@@ -161,6 +161,7 @@ class TestBuilder {
     if (!in_block()) {
       test_.open_flags = made.decoded.row->flags.undefined;
       test_.open_fault_offset = made.memory_size > 16;
+      if (test_.open_fault_offset) test_.initial.rflags &= ~rflags::kAc;  // the same holds for alignment
       if (made.memory_size == 512) {
         test_.open_memory = made.memory_target + 28;
         test_.open_memory_size = 4;

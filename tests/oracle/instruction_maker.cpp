@@ -145,7 +145,7 @@ MadeInstruction InstructionMaker::make(const Row& row) {
     // Where only the model lacks it, the host has it.
     static const decode::FeatureSet kEvery = decode::FeatureSet().set();
     Instruction other;
-    out_.known_elsewhere = decode::decode(out_.bytes, code_size, kEvery, other) == decode::Status::Ok;
+    out_.unwanted = decode::decode(out_.bytes, code_size, kEvery, other) == decode::Status::Ok;
     out_.bytes.resize(std::max<size_t>(out_.decoded.length, std::min<size_t>(encoded, 15)));
     return out_;
   }
@@ -185,7 +185,9 @@ unsigned InstructionMaker::memory_bytes() const {
 
 uint64_t InstructionMaker::faulting_target(unsigned size) {
   const uint64_t inside = random_.below(size + 1);
-  switch (random_.below(code_64_ ? 9 : 7)) {
+  // Of operands longer than one access it is the processor's choice which part faults first.
+  const bool around_limits = size <= 8;
+  switch (random_.below(code_64_ ? (around_limits ? 9 : 7) : (around_limits ? 6 : 5))) {
     case 0:
       return kReadOnly + random_.below(kPage - 512);
     case 1:
@@ -305,6 +307,7 @@ void InstructionMaker::place_memory() {
   const bool strict = instruction.row->feature == decode::Feature::Sha;
   uint64_t target = choose_target(size, aligned && random_.percent(96) ? 16 : 1);
   if (strict) target &= ~uint64_t{15};
+  out_.unwanted = strict && instruction.memory.index == instruction.memory.base;  // cannot be placed exactly
   const bool bit_string = uses(*instruction.row, Location::RegGeneral) &&
                           (instruction.mnemonic == Mnemonic::Bt || instruction.mnemonic == Mnemonic::Bts ||
                            instruction.mnemonic == Mnemonic::Btr || instruction.mnemonic == Mnemonic::Btc);
@@ -335,7 +338,7 @@ uint64_t InstructionMaker::branch_target() {
       return kDataEnd + random_.below(kPage);
     case 2:
       return code_64_ && faults_ != 0 ? (random_.percent(50) ? random_.next() : 0x800000000000 - random_.below(2))
-                                      : kExit;
+                                      : kDataEnd;
     case 3:
     case 4:
     case 5:

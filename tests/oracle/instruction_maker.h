@@ -22,7 +22,7 @@ struct MadeInstruction {
   std::vector<uint8_t> bytes;
   decode::Instruction decoded;
   bool valid = false;
-  bool known_elsewhere = false;  // not valid, but only because the model lacks a feature
+  bool unwanted = false;  // the host is known to do something else; see where it is set
   std::vector<RegisterSetting> settings;
   std::vector<Poke> pokes;
   unsigned displacement_at = 0;  // offset of a 32-bit displacement in bytes; 0: none
