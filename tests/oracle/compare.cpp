@@ -22,7 +22,7 @@ uint64_t error_bits(const Outcome& host) {
 
 uint64_t address_bits(const TestCase& test, const Outcome& host) {
   if (host.ending.vector != cpu::kPageFault) return 0;
-  return test.open_fault_offset ? ~(kPage - 1) : kAll;
+  return test.open_fault_address ? 0 : kAll;
 }
 
 // Outside of 64-bit mode the upper halves of the registers cannot be seen, and R8-R15 neither.

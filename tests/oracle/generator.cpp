@@ -160,8 +160,10 @@ class TestBuilder {
     if (!made.valid) return;
     if (!in_block()) {
       test_.open_flags = made.decoded.row->flags.undefined;
-      test_.open_fault_offset = made.memory_size > 16;
-      if (test_.open_fault_offset) test_.initial.rflags &= ~rflags::kAc;  // the same holds for alignment
+      test_.open_fault_address = made.memory_size > 16;
+      const bool masked_store = made.decoded.mnemonic == decode::Mnemonic::Maskmovdqu;
+      if (test_.open_fault_address || masked_store)
+        test_.initial.rflags &= ~rflags::kAc;  // the same holds for alignment
       if (made.memory_size == 512) {
         test_.open_memory = made.memory_target + 28;
         test_.open_memory_size = 4;
@@ -218,7 +220,8 @@ class TestBuilder {
       displacement = random_.percent(50) ? 16 + random_.below(112) : 0 - uint64_t{32} - random_.below(90);
       if (random_.percent(20)) displacement = 0;
     } else {
-      displacement = random_.percent(60) ? 16 + random_.below(1000) : random_.integer();
+      const auto anywhere = static_cast<int64_t>(static_cast<int32_t>(random_.integer()));
+      displacement = random_.percent(60) ? 16 + random_.below(1000) : static_cast<uint64_t>(anywhere);
       if (displacement > 0 - uint64_t{32}) displacement = 16;
       if (displacement < 16) displacement = 0;
     }

@@ -12,7 +12,7 @@ constexpr uint64_t kPage = 4096;
 // are not mapped.
 constexpr uint64_t kCode = 0x10000000, kCodePages = 3, kCodeEnd = kCode + kCodePages * kPage;
 // Where every test jumps when it is through: on the host the code that saves the state, in the interpreter an INT3.
-constexpr uint64_t kExit = 0x18000000;
+constexpr uint64_t kExit = 0x1A5B3000;
 // Data: writable pages, a read-only one behind them; the pages around are not mapped.
 constexpr uint64_t kData = 0x20000000, kDataPages = 3, kWritablePages = 2;
 constexpr uint64_t kReadOnly = kData + kWritablePages * kPage, kDataEnd = kData + kDataPages * kPage;

@@ -27,7 +27,7 @@ struct HostArea {
   uint64_t reserved[14];
   uint8_t small_stack[64];
 };
-constexpr uint64_t kHostArea = 0x0F000000;
+constexpr uint64_t kHostArea = 0x0E5D3000;
 constexpr size_t kSignalStackBytes = 256 * 1024;
 
 static_assert(sizeof(MachineImage) == 704);
@@ -51,7 +51,7 @@ extern const uint8_t calco_oracle_exit_begin[], calco_oracle_exit_end[];
 // Addresses are kHostArea plus the offsets that the assertions above fix.
 asm(R"(
   .text
-  .set IN, 0x0F000000
+  .set IN, 0x0E5D3000
   .set OUT, IN + 704
   .set HOST_RSP, IN + 1408
   .set HOST_FS, IN + 1416

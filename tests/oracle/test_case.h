@@ -23,8 +23,8 @@ struct TestCase {
   bool code_64 = true;
   unsigned instructions = 1;
   uint64_t open_flags = 0;  // RFLAGS bits that the manual leaves undefined afterwards
-  // The instruction's operand is longer than one access, so that the first byte that faults is the processor's choice.
-  bool open_fault_offset = false;
+  // The instruction's operand is longer than one access, so that the part that faults first is the processor's choice.
+  bool open_fault_address = false;
   // Bytes of the data pages that depend on the processor model (FXSAVE's MXCSR_MASK).
   uint64_t open_memory = 0;
   unsigned open_memory_size = 0;

@@ -19,7 +19,7 @@ TestCase as_test_case(const Regression& regression) {
   test.code = regression.code;
   test.pokes = regression.memory;
   test.open_flags = regression.open_flags;
-  test.open_fault_offset = regression.open_fault_offset;
+  test.open_fault_address = regression.open_fault_address;
   test.memory_seed = 1;
   MachineImage& image = test.initial;
   image.rip = kCode + 0x100;

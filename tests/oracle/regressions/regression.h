@@ -23,7 +23,7 @@ struct Regression {
   uint32_t mxcsr = 0x1F80;
   std::vector<Poke> memory = {};
   uint64_t open_flags = 0;
-  bool open_fault_offset = false;
+  bool open_fault_address = false;
 };
 
 std::span<const Regression> regressions();
