@@ -15,9 +15,9 @@ constexpr const char* kRegisterNames[] = {"rax", "rcx", "rdx", "rbx", "rsp", "rb
                                           "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15"};
 
 // Bits of the page fault error code that count: of addresses above user space Linux says that they are mapped.
-uint64_t error_bits(const Outcome& host) {
+uint64_t error_bits(const TestCase& test, const Outcome& host) {
   const bool hidden = host.ending.vector == cpu::kPageFault && host.ending.address >= kUserEnd;
-  return hidden ? 0xFFFFFFFE : 0xFFFFFFFF;
+  return hidden || test.open_fault_address ? 0xFFFFFFFE : 0xFFFFFFFF;
 }
 
 uint64_t address_bits(const TestCase& test, const Outcome& host) {
@@ -41,7 +41,7 @@ void compare_all(const TestCase& test, const Outcome& host, const Outcome& inter
   };
   const MachineImage &from = test.initial, &a = host.image, &b = interpreter.image;
   add("ending", 0, host.ending.vector, interpreter.ending.vector);
-  add("error code", 0, host.ending.error_code, interpreter.ending.error_code, error_bits(host));
+  add("error code", 0, host.ending.error_code, interpreter.ending.error_code, error_bits(test, host));
   add("address", 0, host.ending.address, interpreter.ending.address, address_bits(test, host));
   for (unsigned i = 0; i < 16; ++i) {
     add(kRegisterNames[i], i == 4 ? from.rsp : from.registers[i], a.registers[i], b.registers[i],

@@ -115,7 +115,8 @@ class TestBuilder {
                instruction.mnemonic == Mnemonic::Popf || instruction.mnemonic == Mnemonic::Leave || instruction.lock ||
                instruction.address_size == 2 || instruction.mnemonic == Mnemonic::Fldcw ||
                instruction.mnemonic == Mnemonic::Ldmxcsr || instruction.mnemonic == Mnemonic::Fxrstor ||
-               instruction.mnemonic == Mnemonic::Fxrstor64 || instruction.mnemonic == Mnemonic::Fldenv ||
+               instruction.mnemonic == Mnemonic::Fxrstor64 || instruction.mnemonic == Mnemonic::Fxsave ||
+               instruction.mnemonic == Mnemonic::Fxsave64 || instruction.mnemonic == Mnemonic::Fldenv ||
                instruction.mnemonic == Mnemonic::Frstor;
     }
   }

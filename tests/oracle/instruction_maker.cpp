@@ -459,10 +459,20 @@ void InstructionMaker::prepare() {
     case Mnemonic::Arpl:
       if (instruction.row->group != decode::Group::Segment) break;
       for (const auto& operand : operands) {
-        if (operand.kind == OperandKind::General && random_.percent(80)) {
+        if (operand.kind == OperandKind::General) {
           set(operand.number, (random_.next() & ~uint64_t{0xFFFF}) | random_selector(random_));
+        } else if (operand.kind == OperandKind::Memory) {
+          poke_value(out_.memory_target, random_selector(random_));
         }
       }
+      break;
+    case Mnemonic::Lds:
+    case Mnemonic::Les:
+    case Mnemonic::Lfs:
+    case Mnemonic::Lgs:
+    case Mnemonic::Lss:
+      // Behind an offset of 2 or 4 bytes.
+      poke_value(out_.memory_target + std::min(out_.memory_size - 2, 4u), random_selector(random_));
       break;
     case Mnemonic::Int:
       if (out_.bytes.back() == 0x80) out_.bytes.back() = 0x81;

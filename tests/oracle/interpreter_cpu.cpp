@@ -13,13 +13,14 @@ namespace {
 constexpr uint64_t kPresent = 1, kWritable = 2, kUser = 4, kAccessed = 0x20, kDirty = 0x40,
                    kNoExecute = uint64_t{1} << 63;
 
-// Linux' table: kernel code and data, user segments, TSS; low and high halves.
+// Linux' table: kernel code and data, user segments, and one whose limit is the number of the CPU.
 struct TableEntry {
   unsigned selector;
   uint64_t value;
 };
 constexpr TableEntry kSegments[] = {{0x08, 0x00CF9B000000FFFF}, {0x10, 0x00AF9B000000FFFF}, {0x18, 0x00CF93000000FFFF},
-                                    {0x20, 0x00CFFB000000FFFF}, {0x28, 0x00CFF3000000FFFF}, {0x30, 0x00AFFB000000FFFF}};
+                                    {0x20, 0x00CFFB000000FFFF}, {0x28, 0x00CFF3000000FFFF}, {0x30, 0x00AFFB000000FFFF},
+                                    {0x78, 0x0040F50000000000}};
 constexpr unsigned kKernelCode = 0x10, kTaskSegment = 0x40;
 constexpr uint16_t kTableLimit = 0x7F;
 

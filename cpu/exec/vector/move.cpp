@@ -241,7 +241,8 @@ CALCO_HANDLER_CONVENTION void movnti(Cpu* cpu, const Op* op, TlbEntry* tlb) {
   CALCO_NEXT_OPERATION;
 }
 
-// Stores the bytes whose mask byte has its sign set. The whole range must be writable before the first is stored.
+// Stores the bytes whose mask byte has its sign set. The whole range must be writable, even
+// where no byte is chosen.
 void store_masked(Cpu& cpu, const Op& op, TlbEntry* tlb, const uint8_t* bytes, uint64_t chosen, unsigned size) {
   const uint64_t linear = operand_linear(cpu, op, size, true);
   cpu.mmu().probe_write(linear, size, cpu.mmu().current_protection(), op.segment == kSs);
@@ -251,7 +252,6 @@ void store_masked(Cpu& cpu, const Op& op, TlbEntry* tlb, const uint8_t* bytes, u
 }
 void maskmovdqu(Cpu& cpu, const Op& op, TlbEntry* tlb) {
   const auto chosen = static_cast<uint32_t>(_mm_movemask_epi8(xmm(cpu, op.rm)));
-  if (chosen == 0) return;
   store_masked(cpu, op, tlb, cpu.vectors[op.reg].bytes.data(), chosen, 16);
 }
 void maskmovq(Cpu& cpu, const Op& op, TlbEntry* tlb) {

@@ -1,11 +1,14 @@
 #include "cpu/exec/vector/operands.h"
 
+#include "cpu/mmu/paging.h"
+
 namespace calco::cpu::vector {
 
 namespace {
 // With alignment checks on, unaligned operands count as one access of 16 bytes. They never take the fast path then.
 void check_operand_alignment(Cpu& cpu, uint64_t linear) {
-  if (cpu.mmu().current_protection() == Protection::UserAligned && (linear & 15) != 0) cpu.raise(kAlignmentCheck, 0);
+  if (cpu.mmu().current_protection() != Protection::UserAligned || (linear & 15) == 0) return;
+  if (canonical(linear) && canonical(linear + 15)) cpu.raise(kAlignmentCheck, 0);
 }
 }  // namespace
 
