@@ -28,14 +28,14 @@ struct FarPointer {
   uint16_t selector;
 };
 
-// The memory operand as an offset of the operand size and the selector behind it.
-inline FarPointer load_far_pointer(Cpu& cpu, const Op& op) {
-  const unsigned size = op.operand_size;
-  const uint64_t linear = operand_linear(cpu, op, size + 2, false);
+// The memory operand as an offset of `size` bytes and the selector behind it: two accesses.
+inline FarPointer load_far_pointer(Cpu& cpu, const Op& op, unsigned size) {
   const Protection protection = cpu.mmu().current_protection();
   const bool stack = op.segment == kSs;
+  const uint64_t linear = operand_linear(cpu, op, size, false);
   const uint64_t offset = cpu.mmu().load_slow(linear, size, protection, stack);
-  const uint64_t selector = cpu.mmu().load_slow(cpu.wrap_linear(linear + size), 2, protection, stack);
+  const uint64_t behind = segment_linear(cpu, op.segment, effective_address(cpu, op) + size, 2, false);
+  const uint64_t selector = cpu.mmu().load_slow(behind, 2, protection, stack);
   return {offset, static_cast<uint16_t>(selector)};
 }
 

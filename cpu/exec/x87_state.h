@@ -117,7 +117,8 @@ inline void x87_record_instruction(Cpu& cpu, const Op& op) {
   cpu.x87.opcode = static_cast<uint16_t>(op.immediate);
   if (op.is_memory) {
     cpu.x87.data_pointer = effective_address(cpu, op);
-    cpu.x87.data_selector = cpu.segments[op.segment].selector;
+    // 64-bit code has no DS base, but the selector is recorded.
+    cpu.x87.data_selector = cpu.segments[op.segment == kNoSegment ? kDs : op.segment].selector;
   }
 }
 

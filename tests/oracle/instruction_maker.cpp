@@ -61,7 +61,9 @@ void InstructionMaker::encode_prefixes(const Row& row) {
     prefixes.push_back(random_.pick(kSegments));
   }
   const bool lockable = row.has(attribute::kLockable) && row.memory_form;
-  if (random_.percent(lockable ? 20 : 1)) prefixes.push_back(0xF0);
+  // AMD processors take LOCK MOV CR0 for MOV CR8.
+  const bool names_cr8 = uses(row, Location::RegControl);
+  if (!names_cr8 && random_.percent(lockable ? 20 : 1)) prefixes.push_back(0xF0);
   // The host lets F2 and F3 change the condition of LOOPE and LOOPNE, which no manual says.
   const bool loop = row.mnemonic == Mnemonic::Loope || row.mnemonic == Mnemonic::Loopne;
   if (row.prefixes == prefix::kIgnored && !loop && random_.percent(is_string(row.mnemonic) ? 65 : 2)) {
