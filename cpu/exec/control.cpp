@@ -196,9 +196,13 @@ template <typename T>
 void bound(Cpu& cpu, const Op& op) {
   using Raw = std::make_unsigned_t<T>;
   const uint64_t offset = effective_address(cpu, op);
-  const uint64_t linear = segment_linear(cpu, op.segment, offset, 2 * sizeof(T), false);
-  const auto low = static_cast<T>(load_linear<Raw>(cpu, linear));
-  const auto high = static_cast<T>(load_linear<Raw>(cpu, cpu.wrap_linear(linear + sizeof(T))));
+  const bool stack = op.segment == kSs;
+  const auto bound_at = [&](uint64_t where) {
+    const uint64_t linear = segment_linear(cpu, op.segment, where, sizeof(T), false);
+    return static_cast<T>(load_linear<Raw>(cpu, cpu.tlb, linear, stack));
+  };
+  const T low = bound_at(offset);
+  const T high = bound_at(offset + sizeof(T));
   const auto index = static_cast<T>(read_register<Raw>(cpu, op.reg));
   if (index < low || index > high) cpu.raise(kBoundRange);
 }

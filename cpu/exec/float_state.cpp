@@ -150,6 +150,8 @@ void fxsave(Cpu& cpu, const Op& op) {
 void fxrstor(Cpu& cpu, const Op& op) {
   check_x87_available(cpu);
   const Area area = area_of(cpu, op, kFxsaveSize, 16, false);
+  // Page faults anywhere in the area come before reserved bits of MXCSR.
+  cpu.mmu().probe_read(area.linear, kFxsaveSize, cpu.mmu().current_protection(), area.stack);
   Loaded loaded;
   load_x87(cpu, area, loaded);
   load_mxcsr(cpu, area, loaded);

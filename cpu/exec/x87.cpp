@@ -29,16 +29,22 @@ X87Register x87_load_extended(Cpu& cpu, const Op& op) {
   const uint64_t linear = operand_linear(cpu, op, 10, false);
   X87Register value;
   value.significand = load_linear<uint64_t>(cpu, cpu.tlb, linear, stack);
-  value.sign_exponent = load_linear<uint16_t>(cpu, cpu.tlb, linear + 8, stack);
+  value.sign_exponent = load_linear<uint16_t>(cpu, cpu.tlb, cpu.wrap_linear(linear + 8), stack);
   return value;
+}
+
+void x87_probe_extended(Cpu& cpu, uint64_t linear, bool stack) {
+  const Protection protection = cpu.mmu().current_protection();
+  cpu.mmu().probe_write(linear, 8, protection, stack);
+  cpu.mmu().probe_write(cpu.wrap_linear(linear + 8), 2, protection, stack);
 }
 
 void x87_store_extended(Cpu& cpu, const Op& op, const X87Register& value) {
   const bool stack = op.segment == kSs;
   const uint64_t linear = operand_linear(cpu, op, 10, true);
-  if ((linear & 0xFFF) > 0xFF6) cpu.mmu().probe_write(linear, 10, cpu.mmu().current_protection(), stack);
+  if ((linear & 0xFFF) > 0xFF6) x87_probe_extended(cpu, linear, stack);
   store_linear<uint64_t>(cpu, cpu.tlb, linear, value.significand, stack);
-  store_linear<uint16_t>(cpu, cpu.tlb, linear + 8, value.sign_exponent, stack);
+  store_linear<uint16_t>(cpu, cpu.tlb, cpu.wrap_linear(linear + 8), value.sign_exponent, stack);
 }
 
 bool x87_may_go_on(Cpu& cpu, const Op& op) {

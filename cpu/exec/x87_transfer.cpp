@@ -1,6 +1,4 @@
 // Loads, stores, constants, exchanges, conditional moves (SDM vol. 1, 8.3.3 and 8.3.4).
-#include <algorithm>
-
 #include "cpu/exec/x87_host.h"
 #include "cpu/exec/x87_state.h"
 
@@ -81,9 +79,11 @@ void finish_store(X87State& x87, const Outcome& outcome, bool pop) {
 // Faults of the destination come before unmasked exceptions, which store nothing.
 void check_destination(Cpu& cpu, const Op& op, unsigned size) {
   const uint64_t linear = operand_linear(cpu, op, size, true);
-  const Protection protection = cpu.mmu().current_protection();
-  cpu.mmu().probe_write(linear, std::min(size, 8u), protection, op.segment == kSs);
-  if (size > 8) cpu.mmu().probe_write(cpu.wrap_linear(linear + 8), size - 8, protection, op.segment == kSs);
+  if (size == 10) {
+    x87_probe_extended(cpu, linear, op.segment == kSs);
+  } else {
+    cpu.mmu().probe_write(linear, size, cpu.mmu().current_protection(), op.segment == kSs);
+  }
 }
 
 template <Format kFormat, typename T, bool kPop, bool kTruncate>

@@ -60,7 +60,7 @@ class TestBuilder {
     image.registers[kRsp] = image.rsp;
     image.rflags = 0x202 | (random_.next() & rflags::kArithmetic);
     if (random_.percent(15)) image.rflags |= rflags::kDf;
-    if (random_.percent(2)) image.rflags |= rflags::kAc;
+    if (!in_block() && random_.percent(2)) image.rflags |= rflags::kAc;
     if (!in_block() && random_.percent(4)) image.rflags |= rflags::kTf;
     image.fx = random_fx(random_, in_block());
     const bool at_page_end = random_.percent(in_block() ? 50 : 10);

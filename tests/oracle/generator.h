@@ -14,8 +14,8 @@ namespace calco::oracle {
 struct GeneratorOptions {
   uint64_t seed = 1;
   unsigned block_length = 1;
-  std::string mnemonic;  // only rows of this mnemonic, or all
-  decode::FeatureSet features;
+  std::string mnemonic = {};  // only rows of this mnemonic, or all
+  decode::FeatureSet features = {};
   enum class Code : uint8_t { Both, Only64, Only32 } code = Code::Both;
 };
 

@@ -49,12 +49,17 @@ bool is_string(Mnemonic mnemonic) {
 
 void InstructionMaker::encode_prefixes(const Row& row) {
   std::vector<uint8_t> prefixes;
-  if (row.prefixes == prefix::k66) prefixes.push_back(0x66);
-  if (row.prefixes == prefix::kF3) prefixes.push_back(0xF3);
-  if (row.prefixes == prefix::kF2) prefixes.push_back(0xF2);
+  if (!is_vex(row)) {
+    if (row.prefixes == prefix::k66) prefixes.push_back(0x66);
+    if (row.prefixes == prefix::kF3) prefixes.push_back(0xF3);
+    if (row.prefixes == prefix::kF2) prefixes.push_back(0xF2);
+  }
   const bool size_prefix =
       row.has(attribute::kSize16) || ((row.prefixes & prefix::k66) != 0 && random_.percent(25)) || random_.percent(1);
-  if (size_prefix && !row.has(attribute::kSize32 | attribute::kSize64) && !is_vex(row)) prefixes.push_back(0x66);
+  // With 66 the host's MOVSXD reads 32 bits, Intel's manual says 16.
+  const bool movsxd = row.mnemonic == Mnemonic::Movsxd;
+  if (size_prefix && !movsxd && !row.has(attribute::kSize32 | attribute::kSize64) && !is_vex(row))
+    prefixes.push_back(0x66);
   if (random_.percent(8)) prefixes.push_back(0x67);
   if (random_.percent(12)) {
     static constexpr uint8_t kSegments[] = {0x26, 0x2E, 0x36, 0x3E, 0x64, 0x65, 0x64, 0x65};

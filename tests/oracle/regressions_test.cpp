@@ -8,8 +8,6 @@
 namespace calco::oracle {
 namespace {
 
-void PrintTo(const Regression& regression, std::ostream* stream) { *stream << regression.name; }
-
 class RegressionTest : public testing::TestWithParam<Regression> {};
 
 TEST_P(RegressionTest, InterpreterAgreesWithTheHost) {

@@ -1,10 +1,14 @@
 #include "tests/oracle/regressions/regression.h"
 
+#include <ostream>
+
 #include "cpu/state.h"
 
 namespace calco::oracle {
 
 using namespace cpu;
+
+void PrintTo(const Regression& regression, std::ostream* stream) { *stream << regression.name; }
 
 std::span<const Regression> regressions() {
   static const std::vector<Regression> kAll = {
@@ -20,6 +24,8 @@ TestCase as_test_case(const Regression& regression) {
   test.pokes = regression.memory;
   test.open_flags = regression.open_flags;
   test.open_fault_address = regression.open_fault_address;
+  test.open_memory = regression.open_memory;
+  test.open_memory_size = regression.open_memory != 0 ? 4 : 0;
   test.memory_seed = 1;
   MachineImage& image = test.initial;
   image.rip = kCode + 0x100;

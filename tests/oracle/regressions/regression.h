@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <iosfwd>
 #include <span>
 #include <vector>
 
@@ -24,7 +25,11 @@ struct Regression {
   std::vector<Poke> memory = {};
   uint64_t open_flags = 0;
   bool open_fault_address = false;
+  uint64_t open_memory = 0;  // 4 bytes
 };
+
+// For the names of GoogleTest's parameters.
+void PrintTo(const Regression& regression, std::ostream* stream);
 
 std::span<const Regression> regressions();
 TestCase as_test_case(const Regression& regression);
