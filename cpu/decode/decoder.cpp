@@ -195,7 +195,7 @@ void Decoder::read_vex(uint8_t opcode) {
   key_.map = static_cast<OpcodeMap>(static_cast<unsigned>(OpcodeMap::Vex0F) + (map - 1) % 3);
   key_.variant = vex_w_ ? 1 : 0;
   key_.prefix = payload & 3;
-  vvvv_ = static_cast<uint8_t>(~payload >> 3 & (in_64_bit_code() ? 15 : 7));
+  vvvv_ = static_cast<uint8_t>(~payload >> 3 & 15);
   out_.vector_length = (payload & 4) != 0 ? 32 : 16;
   key_.opcode = take<uint8_t>();
 }
@@ -474,7 +474,7 @@ bool Decoder::read_operand(const OperandSpec& spec, Operand& operand) {
       operand = {OperandKind::General, spec.number, size};
       return true;
     case Location::VvvvGeneral:
-      operand = {OperandKind::General, vvvv_, size};
+      operand = {OperandKind::General, vvvv_register(), size};
       return true;
     case Location::Offset:
     case Location::StringSource:
@@ -501,7 +501,7 @@ bool Decoder::read_operand(const OperandSpec& spec, Operand& operand) {
       operand = {OperandKind::Vector, reg, size};
       return true;
     case Location::VvvvVector:
-      operand = {OperandKind::Vector, vvvv_, size};
+      operand = {OperandKind::Vector, vvvv_register(), size};
       return true;
     case Location::ImmediateVector:
       operand = {OperandKind::Vector, static_cast<uint8_t>(take<uint8_t>() >> 4 & (in_64_bit_code() ? 15 : 7)), size};

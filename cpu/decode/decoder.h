@@ -44,6 +44,8 @@ class Decoder {
   void read_immediate(const OperandSpec& spec, Operand& operand);
   void implicit_memory(const OperandSpec& spec, Operand& operand);
   Operand general(uint8_t number, uint8_t size) const;
+  // Outside of 64-bit code the highest bit names no register, but must be clear where none is named.
+  uint8_t vvvv_register() const { return in_64_bit_code() ? vvvv_ : vvvv_ & 7; }
   uint8_t width_in_bytes(Width width, bool is_register) const;
   bool operands_are_valid(const Row& row) const;
   Status finish(bool valid);

@@ -102,7 +102,9 @@ void pop_all(Cpu& cpu, const Op& op) {
   const unsigned width = cpu.stack_address_size();
   const uint64_t mask = width == 2 ? 0xFFFF : width == 4 ? 0xFFFFFFFF : ~uint64_t{0};
   const uint64_t linear = segment_linear(cpu, kSs, cpu.registers[kRsp] & mask, bytes, false);
-  cpu.mmu().probe_read(linear, bytes, cpu.mmu().current_protection(), true);
+  for (unsigned done = 0; done < bytes; done += op.operand_size) {
+    cpu.mmu().probe_read(cpu.wrap_linear(linear + done), op.operand_size, cpu.mmu().current_protection(), true);
+  }
   for (int number = kRdi; number >= kRax; --number) {
     const uint64_t value = pop(cpu, op.operand_size);
     if (number != kRsp) write_sized_register(cpu, static_cast<uint8_t>(number), value, op.operand_size);

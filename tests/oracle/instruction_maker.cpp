@@ -43,6 +43,9 @@ bool is_string(Mnemonic mnemonic) {
   }
 }
 
+// But for bit 17, which is AMD's misaligned SSE mode.
+uint32_t random_mxcsr_with_reserved_bits(Random& random) { return static_cast<uint32_t>(random.integer()) & ~0x20000u; }
+
 }  // namespace
 
 // --- Encoding --------------------------------------------------------------------------------------------------------
@@ -277,12 +280,14 @@ void InstructionMaker::fill_memory(uint64_t target) {
     case Mnemonic::Fxrstor64:
     case Mnemonic::Frstor:
     case Mnemonic::Fldenv: {
-      const FxsaveArea area = random_fx(random_, false);
-      if (random_.percent(90)) poke_value(target, area);
+      FxsaveArea area = random_fx(random_, false);
+      if (random_.percent(10)) area.mxcsr = random_mxcsr_with_reserved_bits(random_);
+      poke_value(target, area);
       return;
     }
     case Mnemonic::Ldmxcsr:
-      if (random_.percent(90)) poke_value(target, random_fx(random_, false).mxcsr);
+      poke_value(target,
+                 random_.percent(90) ? random_fx(random_, false).mxcsr : random_mxcsr_with_reserved_bits(random_));
       return;
     case Mnemonic::Fbld: {
       std::array<uint8_t, 10> digits;
