@@ -260,6 +260,7 @@ void deliver_interrupt(Cpu& cpu, uint8_t vector, InterruptSource source) {
   Event event{vector, source, false, 0, 0, rflags_value(cpu)};
   // INT1 is a trap as well: all four return behind the instruction.
   const bool by_instruction = event.is_software() || source == InterruptSource::Icebp;
+  if (by_instruction) event.flags &= ~rflags::kRf;  // the instruction has ended what RF stood for
   event.return_address = by_instruction ? cpu.next_instruction_pointer(*cpu.current_op) : cpu.instruction_pointer();
   deliver(cpu, event);
 }

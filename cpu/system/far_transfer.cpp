@@ -236,10 +236,11 @@ uint64_t writable_flags(const Cpu& cpu, unsigned size) {
 }
 
 void set_return_flags(Cpu& cpu, uint64_t image, uint64_t mask, unsigned size) {
+  const bool stepping = (cpu.system_flags & rflags::kTf) != 0;
   set_rflags_value(cpu, (rflags_value(cpu) & ~mask) | (image & mask));
-  // RF only matters to a breakpoint at the instruction that follows.
+  // RF only matters to a breakpoint at the instruction that follows, and shows in the frame of a single-step trap.
   constexpr uint64_t kBreakpointEnables = 0xFF;
-  const bool observable = (cpu.dr[7] & kBreakpointEnables) != 0 || (cpu.system_flags & rflags::kTf) != 0;
+  const bool observable = stepping || (cpu.dr[7] & kBreakpointEnables) != 0 || (cpu.system_flags & rflags::kTf) != 0;
   if (size == 2 || !observable) cpu.system_flags &= ~rflags::kRf;
   cpu.trace.resume_flag_loaded = true;
   cpu.recheck_interrupts();
@@ -391,6 +392,7 @@ void interrupt_return(Cpu& cpu, unsigned size, uint64_t next) {
   const unsigned privilege = requested_privilege(selector);
   const bool outer = privilege != cpu.cpl;
   const uint64_t mask = writable_flags(cpu, size);
+  check_code_offset(cpu, make_segment(selector, code), offset);
   Segment new_stack = cpu.segments[kSs];
   uint64_t pointer = stack.pointer;
   if (outer || from_64) {
@@ -398,7 +400,6 @@ void interrupt_return(Cpu& cpu, unsigned size, uint64_t next) {
     pointer = stack.pop(cpu, size);
     new_stack = return_stack(cpu, static_cast<uint16_t>(stack.pop(cpu, size)), code, privilege);
   }
-  check_code_offset(cpu, make_segment(selector, code), offset);
   mark_accessed(cpu, code);
   set_return_flags(cpu, image, mask, size);
   set_stack_pointer(cpu, pointer, outer || from_64 ? stack_size_of(cpu, code, new_stack) : cpu.stack_address_size());
