@@ -15,7 +15,7 @@ using decode::Mnemonic;
 // --- JMP, CALL, RET, IRET --------------------------------------------------------------------------------------------
 
 FarPointer far_pointer(Cpu& cpu, const Op& op) {
-  if (op.is_memory) return load_far_pointer(cpu, op, op.operand_size);
+  if (op.is_memory) return load_far_pointer(cpu, op);
   return {static_cast<uint32_t>(op.immediate), static_cast<uint16_t>(op.immediate >> 32)};
 }
 

@@ -1,9 +1,6 @@
 // Segment registers, and instructions that inspect descriptors.
-#include <algorithm>
-
 #include "cpu/exec/handlers.h"
 #include "cpu/exec/system_operand.h"
-#include "cpu/system/cpu_model.h"
 #include "cpu/system/descriptors.h"
 
 namespace calco::cpu {
@@ -64,11 +61,9 @@ void pop_segment(Cpu& cpu, const Op& op) {
 
 template <SegmentRegister kWhich>
 void load_with_segment(Cpu& cpu, const Op& op) {
-  // AMD processors have no m16:64: REX.W does not count (AMD APM vol. 3, LFS).
-  const unsigned size = cpu.model().is_intel() ? op.operand_size : std::min<unsigned>(op.operand_size, 4);
-  const FarPointer pointer = load_far_pointer(cpu, op, size);
+  const FarPointer pointer = load_far_pointer(cpu, op);
   load_segment(cpu, kWhich, pointer.selector);
-  write_sized(cpu, op.reg, size, pointer.offset);
+  write_sized(cpu, op.reg, far_offset_size(cpu, op), pointer.offset);
   // LSS holds nothing off: it loads SS and the stack pointer at once.
   cpu.mode_changed();
 }

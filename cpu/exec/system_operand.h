@@ -1,7 +1,10 @@
 // What the system instructions' functions share: privilege checks and operands of odd shapes.
 #pragma once
 
+#include <algorithm>
+
 #include "cpu/mmu/access.h"
+#include "cpu/system/cpu_model.h"
 
 namespace calco::cpu {
 
@@ -28,8 +31,14 @@ struct FarPointer {
   uint16_t selector;
 };
 
-// The memory operand as an offset of `size` bytes and the selector behind it: two accesses.
-inline FarPointer load_far_pointer(Cpu& cpu, const Op& op, unsigned size) {
+// Bytes of a far pointer's offset. AMD processors have no m16:64: REX.W does not count (AMD APM vol. 3, JMP (Far)).
+inline unsigned far_offset_size(const Cpu& cpu, const Op& op) {
+  return cpu.model().is_intel() ? op.operand_size : std::min<unsigned>(op.operand_size, 4);
+}
+
+// The memory operand as an offset and the selector behind it: two accesses.
+inline FarPointer load_far_pointer(Cpu& cpu, const Op& op) {
+  const unsigned size = far_offset_size(cpu, op);
   const Protection protection = cpu.mmu().current_protection();
   const bool stack = op.segment == kSs;
   const uint64_t linear = operand_linear(cpu, op, size, false);

@@ -21,7 +21,8 @@ inline void check_mmx_available(Cpu& cpu) {
   cpu.raise(not_enabled ? kInvalidOpcode : kDeviceNotAvailable);
 }
 inline void check_sse_available(Cpu& cpu) {
-  if ((cpu.cr0 & (cr0::kEm | cr0::kTs)) != 0 || (cpu.cr4 & cr4::kOsfxsr) == 0) [[unlikely]] raise_sse_unavailable(cpu);
+  if ((cpu.cr0 & (cr0::kEm | cr0::kTs)) != 0 || (cpu.cr4 & cr4::kOsfxsr) == 0) [[unlikely]]
+    raise_sse_unavailable(cpu);
 }
 
 }  // namespace calco::cpu

@@ -114,7 +114,7 @@ TEST_F(SegmentLoad, LarGivesAccessRights) {
   cpu->registers[kRcx] = selector::kCode3;
   execute({0x0F, 0x02, 0xC1});
   EXPECT_TRUE(zero_flag());
-  EXPECT_EQ(cpu->registers[kRax], 0x00C0FA00u);
+  EXPECT_EQ(cpu->registers[kRax], 0x00CFFA00u);
 }
 
 TEST_F(SegmentLoad, LslGivesTheLimitInBytes) {
