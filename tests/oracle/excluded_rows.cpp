@@ -52,11 +52,6 @@ const char* reason_for_exclusion(const decode::Row& row, const decode::FeatureSe
     case Mnemonic::Umonitor:
     case Mnemonic::Umwait:
       return "the host has no WAITPKG";
-    case Mnemonic::CallFar:
-    case Mnemonic::JmpFar:
-    case Mnemonic::RetFar:
-    case Mnemonic::Iret:
-      return "far transfer";
     default:
       return nullptr;
   }

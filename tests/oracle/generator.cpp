@@ -162,8 +162,10 @@ class TestBuilder {
     if (!in_block()) {
       test_.open_flags = made.decoded.row->flags.undefined;
       test_.open_fault_address = made.memory_size > 16;
-      const bool masked_store = made.decoded.mnemonic == decode::Mnemonic::Maskmovdqu;
-      if (test_.open_fault_address || masked_store)
+      const bool other_order = made.decoded.mnemonic == decode::Mnemonic::Maskmovdqu ||
+                               made.decoded.mnemonic == decode::Mnemonic::RetFar ||
+                               made.decoded.mnemonic == decode::Mnemonic::Iret;
+      if (test_.open_fault_address || other_order)
         test_.initial.rflags &= ~rflags::kAc;  // the same holds for alignment
       if (made.memory_size == 512) {
         test_.open_memory = made.memory_target + 28;

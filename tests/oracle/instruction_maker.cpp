@@ -410,6 +410,64 @@ void InstructionMaker::prepare_branch() {
   }
 }
 
+// Between the modes, to the end of the test, or to a selector that is none.
+InstructionMaker::FarTarget InstructionMaker::far_target() {
+  const uint64_t breakpoints = kCode + random_.below(40);
+  switch (random_.below(8)) {
+    case 0:
+    case 1:
+      return {kExit, kCode64Selector};
+    case 2:
+      return {breakpoints, random_selector(random_)};
+    case 3:
+      return {random_.percent(50) ? kData : random_.integer(), kCode64Selector};
+    case 4:
+      return {kDataEnd + 8, kCode32Selector};
+    case 5:
+    case 6:
+      return {breakpoints, kCode32Selector};
+    default:
+      return {breakpoints, kCode64Selector};
+  }
+}
+
+void InstructionMaker::prepare_far_transfer() {
+  const FarTarget target = far_target();
+  const unsigned size = std::min<unsigned>(out_.decoded.operand_size, 4);
+  std::array<uint8_t, 6> pointer{};
+  std::memcpy(pointer.data(), &target.offset, size);
+  std::memcpy(pointer.data() + size, &target.selector, 2);
+  // Which width RSP has while a call changes the mode is written nowhere.
+  const auto& memory = out_.decoded.memory;
+  out_.unwanted = out_.decoded.mnemonic == Mnemonic::CallFar && memory.base == kRsp;
+  const std::span used(pointer.data(), size + 2);
+  if (out_.decoded.has_memory()) {
+    poke(out_.memory_target, used);
+  } else {
+    std::copy(used.begin(), used.end(), out_.bytes.end() - static_cast<ptrdiff_t>(used.size()));
+  }
+}
+
+// RIP and CS, then for IRET RFLAGS, RSP and SS, in slots of the operand size.
+void InstructionMaker::prepare_far_return(bool interrupt) {
+  const FarTarget target = far_target();
+  const uint16_t stack_selector = random_.percent(80) ? kDataSelector : random_selector(random_);
+  uint64_t flags = random_.percent(80) ? (random_.next() & 0xCD5) | 0x202 : random_.next() & ~rflags::kAc;
+  // At kExit there is other code on the host than in the interpreter.
+  if (target.offset == kExit) flags &= ~(rflags::kTf | rflags::kRf);
+  // In which order the slots are read is not written anywhere, so all must be readable.
+  const uint64_t rsp = kStack + random_.below(64);
+  set(kRsp, rsp);
+  if (!interrupt && out_.decoded.operands[0].kind == OperandKind::Immediate) {
+    out_.bytes.back() = 0;
+  }
+  const uint64_t slots[] = {target.offset, target.selector, flags, kStack + random_.below(16) * 8, stack_selector};
+  const unsigned size = out_.decoded.operand_size;
+  for (unsigned i = 0; i < (interrupt ? 5 : 2); ++i) {
+    poke(rsp + i * size, {reinterpret_cast<const uint8_t*>(&slots[i]), size});
+  }
+}
+
 void InstructionMaker::prepare() {
   const Instruction& instruction = out_.decoded;
   const auto& operands = instruction.operands;
@@ -441,6 +499,14 @@ void InstructionMaker::prepare() {
     case Mnemonic::Call:
       prepare_branch();
       if (operands[0].kind == OperandKind::Memory && !out_.settings.empty() && out_.settings[0].number == kRsp) break;
+      break;
+    case Mnemonic::JmpFar:
+    case Mnemonic::CallFar:
+      prepare_far_transfer();
+      break;
+    case Mnemonic::RetFar:
+    case Mnemonic::Iret:
+      prepare_far_return(instruction.mnemonic == Mnemonic::Iret);
       break;
     case Mnemonic::Enter:
     case Mnemonic::Leave:

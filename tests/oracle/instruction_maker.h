@@ -60,6 +60,13 @@ class InstructionMaker {
   void prepare_string();
   void prepare_branch();
   uint64_t branch_target();
+  void prepare_far_transfer();
+  void prepare_far_return(bool interrupt);
+  struct FarTarget {
+    uint64_t offset;
+    uint16_t selector;
+  };
+  FarTarget far_target();
   void set(unsigned number, uint64_t value) { out_.settings.push_back({static_cast<uint8_t>(number), value}); }
   void poke(uint64_t address, std::span<const uint8_t> bytes);
   template <typename T>
