@@ -135,13 +135,23 @@ uint64_t legacy_branch(Cpu& cpu, const Op& op) {
   return condition_of_flags(arithmetic_flags(cpu.flags), op.condition) ? relative_target(cpu, op)
                                                                        : cpu.next_instruction_pointer(op);
 }
+// The stack's faults come before the target's.
+void check_push(Cpu& cpu, unsigned size) {
+  const unsigned width = cpu.stack_address_size();
+  const uint64_t mask = width == 8 ? ~uint64_t{0} : width == 4 ? 0xFFFFFFFF : 0xFFFF;
+  const uint64_t linear = segment_linear(cpu, kSs, (cpu.registers[kRsp] - size) & mask, size, true);
+  cpu.mmu().probe_write(linear, size, cpu.mmu().current_protection(), true);
+}
 uint64_t legacy_call(Cpu& cpu, const Op& op) {
+  check_push(cpu, op.operand_size);
   const uint64_t target = relative_target(cpu, op);
   push(cpu, cpu.next_instruction_pointer(op), op.operand_size);
   return target;
 }
 uint64_t legacy_call_indirect(Cpu& cpu, const Op& op) {
-  const uint64_t target = indirect_target(cpu, op);
+  const uint64_t raw = with_size(op.operand_size, [&]<typename T>() { return uint64_t{read_rm<T>(cpu, op)}; });
+  check_push(cpu, op.operand_size);
+  const uint64_t target = checked_target(cpu, raw, op.operand_size);
   push(cpu, cpu.next_instruction_pointer(op), op.operand_size);
   return target;
 }

@@ -163,9 +163,9 @@ void call_inner(Cpu& cpu, GateTarget& target, unsigned parameters, uint64_t next
 void call_same(Cpu& cpu, uint16_t selector, Descriptor& code, uint64_t offset, unsigned size, uint64_t next) {
   FrameStack stack = current_stack(cpu);
   stack.require_room(cpu, 2 * size);
-  check_code_offset(cpu, make_segment(selector, code), offset);
   stack.push(cpu, cpu.segments[kCs].selector, size);
   stack.push(cpu, next, size);
+  check_code_offset(cpu, make_segment(selector, code), offset);
   mark_accessed(cpu, code);
   commit_stack_pointer(cpu, stack);
   enter_code(cpu, selector, code, cpu.cpl, offset);
