@@ -128,8 +128,8 @@ bool move_span(Cpu& cpu, const Op& op, uint64_t& count) {
   if (elements < 2 || protection == Protection::UserAligned) return false;
   const auto bytes = static_cast<unsigned>(elements * sizeof(T));
   const uint64_t from = segment_linear(cpu, op.segment, source, bytes, false);
-  const uint64_t to = segment_linear(cpu, kEs, destination, bytes, true);
   const uint8_t* from_host = cpu.mmu().host_address(from, bytes, Access::Read, protection);
+  const uint64_t to = segment_linear(cpu, kEs, destination, bytes, true);
   uint8_t* to_host = cpu.mmu().host_address(to, bytes, Access::Write, protection);
   if (from_host == nullptr || to_host == nullptr) return false;
   // A destination that starts inside the source repeats the first elements over and over, as a pattern fill does.
