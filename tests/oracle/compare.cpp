@@ -29,7 +29,7 @@ uint64_t address_bits(const TestCase& test, const Outcome& host) {
 uint64_t register_bits(const TestCase& test, const Outcome& host, unsigned number) {
   const bool ends_in_32_bit_code = host.image.code_selector != kCode64Selector;
   if (ends_in_32_bit_code && number == cpu::kRsp) return 0xFFFFFFFF;
-  if (test.code_64) return kAll;
+  if (test.code_64()) return kAll;
   return number < 8 ? 0xFFFFFFFF : 0;
 }
 

@@ -26,8 +26,9 @@ struct Arguments {
 
 [[noreturn]] void usage() {
   fmt::print(
-      "calco-fuzz [--count N] [--seed S] [--first CASE] [--rows MNEMONIC] [--blocks LENGTH] [--reports N] [--only32]\n"
-      "           [--only64] [--coverage]\n");
+      "calco-fuzz [--count N] [--seed S] [--first CASE] [--rows MNEMONIC] [--blocks LENGTH] [--reports N] [--only16] "
+      "[--only32]\n"
+      "           [--only64] [--undefined] [--coverage]\n");
   std::exit(2);
 }
 
@@ -37,8 +38,12 @@ Arguments parse(int argc, char** argv) {
     const std::string_view name = argv[i];
     if (name == "--only32") {
       arguments.generator.code = GeneratorOptions::Code::Only32;
+    } else if (name == "--only16") {
+      arguments.generator.code = GeneratorOptions::Code::Only16;
     } else if (name == "--only64") {
       arguments.generator.code = GeneratorOptions::Code::Only64;
+    } else if (name == "--undefined") {
+      arguments.generator.compare_undefined_flags = true;
     } else if (name == "--coverage") {
       arguments.coverage = true;
     } else if (++i >= argc) {

@@ -6,9 +6,12 @@
 #include "cpu/state.h"
 #include "tests/oracle/excluded_rows.h"
 #include "tests/oracle/instruction_maker.h"
+#include "tests/oracle/native_cpu.h"
+#include "tests/oracle/segments.h"
 
 namespace calco::oracle {
 
+using decode::CodeSize;
 using decode::Row;
 using namespace cpu;
 
@@ -17,7 +20,9 @@ namespace {
 // Tests that share the contents of the data pages.
 constexpr uint64_t kTestsPerMemory = 512;
 
-void append_move(std::vector<uint8_t>& code, bool code_64, const RegisterSetting& setting) {
+void append_move(std::vector<uint8_t>& code, CodeSize code_size, const RegisterSetting& setting) {
+  const bool code_64 = code_size == CodeSize::Bits64;
+  if (code_size == CodeSize::Bits16) code.push_back(0x66);
   if (code_64) code.push_back(setting.number < 8 ? 0x48 : 0x49);
   code.push_back(static_cast<uint8_t>(0xB8 | (setting.number & 7)));
   for (unsigned i = 0; i < (code_64 ? 8u : 4u); ++i) code.push_back(static_cast<uint8_t>(setting.value >> i * 8));
@@ -29,12 +34,12 @@ void patch(std::vector<uint8_t>& code, size_t at, unsigned size, uint64_t value)
 
 class TestBuilder {
  public:
-  TestBuilder(Random& random, const GeneratorOptions& options, const std::vector<const Row*>& rows, bool code_64,
-              std::vector<uint64_t>& coverage)
-      : random_(random), options_(options), rows_(rows), code_64_(code_64), coverage_(coverage) {}
+  TestBuilder(Random& random, const GeneratorOptions& options, const std::vector<const Row*>& rows,
+              decode::CodeSize code_size, std::vector<uint64_t>& coverage)
+      : random_(random), options_(options), rows_(rows), code_size_(code_size), coverage_(coverage) {}
 
   TestCase build() {
-    test_.code_64 = code_64_;
+    test_.code_size = code_size_;
     test_.instructions = options_.block_length;
     initial_state();
     for (unsigned i = 0; i < options_.block_length; ++i) add_instruction();
@@ -64,37 +69,76 @@ class TestBuilder {
     if (!in_block() && random_.percent(4)) image.rflags |= rflags::kTf;
     image.fx = random_fx(random_, in_block());
     const bool at_page_end = random_.percent(in_block() ? 50 : 10);
-    image.rip = kCode + 64 + (at_page_end ? kPage - 80 + random_.below(32) : random_.below(1024));
-    if (code_64_) {
+    test_.code_address = kCode + 64 + (at_page_end ? kPage - 80 + random_.below(32) : random_.below(1024));
+    image.rip = test_.code_address;
+    if (code_64()) {
       image.fs_base = random_.percent(80) ? random_.below(0x10000) : random_.next() >> 17;
       image.gs_base = random_.percent(80) ? random_.below(0x10000) : random_.next() >> 17;
-    } else {
-      image.code_selector = kCode32Selector;
-      for (uint64_t& value : image.registers) value &= 0xFFFFFFFF;
-      for (unsigned i = 8; i < 16; ++i) image.registers[i] = 0;
-      image.data_selectors = {kDataSelector, kDataSelector, kDataSelector, kDataSelector};
+      return;
     }
+    choose_segments();
+    for (uint64_t& value : image.registers) value &= 0xFFFFFFFF;
+    for (unsigned i = 8; i < 16; ++i) image.registers[i] = 0;
+    image.rip -= segment_base(image.code_selector);
+    image.rsp -= stack_base();
+    set_stack_pointer(image.rsp);
   }
 
-  uint64_t address() const { return test_.initial.rip + test_.code.size(); }
+  // IRET to a 16-bit stack leaves the upper half of ESP, which is the host area's then.
+  void set_stack_pointer(uint64_t value) {
+    MachineImage& image = test_.initial;
+    const bool word = !code_64() && image.stack_selector == kLocalData16;
+    image.rsp = word ? (value & 0xFFFF) | (NativeCpu::kEntryStack & 0xFFFF0000) : value;
+    image.registers[kRsp] = image.rsp;
+  }
+
+  // Flat or local segments; in blocks only those that all addresses of the code size reach.
+  void choose_segments() {
+    MachineImage& image = test_.initial;
+    static constexpr uint16_t kAnyData[] = {kDataSelector, kLocalData16,       kLocalData32,
+                                            kLocalData16,  kLocalExpandDown16, kLocalReadOnly32};
+    static constexpr uint16_t kNear[] = {kLocalData16, kLocalData32};
+    static constexpr uint16_t kStacks[] = {kDataSelector, kLocalData16, kLocalData32};
+    const bool word = code_size_ == CodeSize::Bits16;
+    image.code_selector = word ? kLocalCode16 : (random_.percent(70) ? kCode32Selector : kLocalCode32);
+    image.stack_selector = word || random_.percent(30) ? random_.pick(kStacks) : kDataSelector;
+    for (uint16_t& selector : image.data_selectors) {
+      selector = kDataSelector;
+      if (word && (in_block() || random_.percent(60))) {
+        selector = random_.pick(kNear);
+      } else if (word || (!in_block() && random_.percent(30))) {
+        selector = random_.pick(kAnyData);
+      }
+    }
+    if (word && in_block()) image.stack_selector = random_.pick(kNear);
+  }
+
+  uint64_t address() const { return test_.code_address + test_.code.size(); }
+  bool code_64() const { return code_size_ == CodeSize::Bits64; }
+  uint64_t stack_base() const { return code_64() ? 0 : segment_base(test_.initial.stack_selector); }
+  // Linear address of the top of the stack.
+  uint64_t stack_top() const {
+    const bool word = !code_64() && test_.initial.stack_selector == kLocalData16;
+    return stack_base() + (word ? test_.initial.rsp & 0xFFFF : test_.initial.rsp);
+  }
 
   MadeInstruction choose() {
     const unsigned faults = in_block() ? 0 : 8;
     for (;;) {
       const Row& row = *rows_[random_.below(static_cast<unsigned>(rows_.size()))];
-      InstructionMaker maker(random_, options_.features, test_.initial, code_64_, faults);
+      InstructionMaker maker(random_, options_.features, test_.initial, code_size_, faults);
       MadeInstruction made = maker.make(row);
       if (made.unwanted) continue;
       if (!made.valid && (in_block() || !random_.percent(30))) continue;
       if (made.valid && reason_for_exclusion(*made.decoded.row, options_.features) != nullptr) continue;
-      if (made.valid && in_block() && breaks_blocks(made.decoded)) continue;
+      if (made.valid && in_block() && breaks_blocks(made.decoded, code_size_)) continue;
       if (made.valid) ++coverage_[static_cast<size_t>(made.decoded.row - decode::rows().data())];
       return made;
     }
   }
 
   // Instructions that would end most blocks at once.
-  static bool breaks_blocks(const decode::Instruction& instruction) {
+  static bool breaks_blocks(const decode::Instruction& instruction, CodeSize code_size) {
     using decode::Mnemonic;
     if (instruction.row->has(decode::attribute::kPrivileged)) return true;
     switch (instruction.row->group) {
@@ -107,7 +151,8 @@ class TestBuilder {
                instruction.mnemonic == Mnemonic::Ud2 || instruction.mnemonic == Mnemonic::Rsm;
       case decode::Group::Control:
         return instruction.mnemonic == Mnemonic::Ret || instruction.mnemonic == Mnemonic::Bound ||
-               (instruction.operands[0].kind == decode::OperandKind::Relative && instruction.operand_size == 2) ||
+               (instruction.operands[0].kind == decode::OperandKind::Relative && instruction.operand_size == 2 &&
+                code_size != CodeSize::Bits16) ||
                ((instruction.mnemonic == Mnemonic::Jmp || instruction.mnemonic == Mnemonic::Call) &&
                 instruction.operands[0].kind != decode::OperandKind::Relative);
       default:
@@ -142,16 +187,16 @@ class TestBuilder {
     units_.push_back(test_.code.size());
     if (in_block()) {
       if (uses_stack(made.decoded) && random_.percent(60)) {
-        append_move(test_.code, code_64_, {kRsp, kStack + random_.below(64) * 8});
+        append_move(test_.code, code_size_, {kRsp, kStack - stack_base() + random_.below(64) * 8});
       }
-      for (const RegisterSetting& setting : made.settings) append_move(test_.code, code_64_, setting);
+      for (const RegisterSetting& setting : made.settings) append_move(test_.code, code_size_, setting);
     } else {
       for (const RegisterSetting& setting : made.settings) apply(setting);
     }
     test_.pokes.insert(test_.pokes.end(), made.pokes.begin(), made.pokes.end());
     const uint64_t end = address() + made.bytes.size();
     if (made.displacement_at != 0) {
-      patch(made.bytes, made.displacement_at, 4, made.target - (made.relative_to_end ? end : 0));
+      patch(made.bytes, made.displacement_at, made.displacement_size, made.target - (made.relative_to_end ? end : 0));
     }
     test_.code.insert(test_.code.end(), made.bytes.begin(), made.bytes.end());
     if (made.branch_size != 0) {
@@ -160,7 +205,7 @@ class TestBuilder {
     }
     if (!made.valid) return;
     if (!in_block()) {
-      test_.open_flags = made.decoded.row->flags.undefined;
+      if (!options_.compare_undefined_flags) test_.open_flags = made.decoded.row->flags.undefined;
       test_.open_fault_address = made.memory_size > 16;
       const bool other_order = made.decoded.mnemonic == decode::Mnemonic::Maskmovdqu ||
                                made.decoded.mnemonic == decode::Mnemonic::RetFar ||
@@ -179,19 +224,20 @@ class TestBuilder {
   }
 
   void apply(const RegisterSetting& setting) {
-    const uint64_t value = code_64_ ? setting.value : setting.value & 0xFFFFFFFF;
+    const uint64_t value = code_64() ? setting.value : setting.value & 0xFFFFFFFF;
     test_.initial.registers[setting.number] = value;
-    if (setting.number == kRsp) test_.initial.rsp = value;
+    if (setting.number == kRsp) set_stack_pointer(value);
   }
 
   // What RET and POP find on the stack.
   void stack_contents(const decode::Instruction& instruction) {
     using decode::Mnemonic;
-    uint64_t top = test_.initial.rsp;
+    const uint64_t top = stack_top();
     uint64_t value = 0;
     switch (instruction.mnemonic) {
       case Mnemonic::Ret:
-        value = random_.percent(70) ? kCode + 16 : (random_.percent(50) ? kData : random_.integer());
+        value = random_.percent(70) ? kCode + 16 - (code_64() ? 0 : segment_base(test_.initial.code_selector))
+                                    : (random_.percent(50) ? kData : random_.integer());
         break;
       case Mnemonic::Popf:
         value = random_.next() & ~uint64_t{0x40};
@@ -234,7 +280,7 @@ class TestBuilder {
   Random& random_;
   const GeneratorOptions& options_;
   const std::vector<const Row*>& rows_;
-  const bool code_64_;
+  const CodeSize code_size_;
   std::vector<uint64_t>& coverage_;
   TestCase test_;
   std::vector<size_t> units_;  // offsets where instructions (with their settings) begin
@@ -260,11 +306,16 @@ bool Generator::wanted(const Row& row) const {
 
 TestCase Generator::make(uint64_t number) {
   Random random(options_.seed * 0x9E3779B97F4A7C15 + number * 0xD1342543DE82EF95);
-  bool code_64 = options_.code == GeneratorOptions::Code::Only64 ||
-                 (options_.code == GeneratorOptions::Code::Both && random.percent(75));
-  if (rows_32_.empty()) code_64 = true;
-  if (rows_64_.empty()) code_64 = false;
-  TestCase test = TestBuilder(random, options_, code_64 ? rows_64_ : rows_32_, code_64, coverage_).build();
+  CodeSize size = CodeSize::Bits64;
+  if (options_.code == GeneratorOptions::Code::Only32) size = CodeSize::Bits32;
+  if (options_.code == GeneratorOptions::Code::Only16) size = CodeSize::Bits16;
+  if (options_.code == GeneratorOptions::Code::All && random.percent(30)) {
+    size = random.percent(50) ? CodeSize::Bits32 : CodeSize::Bits16;
+  }
+  if (rows_32_.empty()) size = CodeSize::Bits64;
+  if (rows_64_.empty() && size == CodeSize::Bits64) size = CodeSize::Bits32;
+  const std::vector<const Row*>& rows = size == CodeSize::Bits64 ? rows_64_ : rows_32_;
+  TestCase test = TestBuilder(random, options_, rows, size, coverage_).build();
   test.memory_seed = options_.seed ^ (number / kTestsPerMemory) * 0x2545F4914F6CDD1D;
   return test;
 }

@@ -16,7 +16,8 @@ struct GeneratorOptions {
   unsigned block_length = 1;
   std::string mnemonic = {};  // only rows of this mnemonic, or all
   decode::FeatureSet features = {};
-  enum class Code : uint8_t { Both, Only64, Only32 } code = Code::Both;
+  bool compare_undefined_flags = false;
+  enum class Code : uint8_t { All, Only64, Only32, Only16 } code = Code::All;
 };
 
 class Generator {

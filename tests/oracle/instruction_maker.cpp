@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "cpu/state.h"
+#include "tests/oracle/segments.h"
 
 namespace calco::oracle {
 
@@ -142,20 +143,19 @@ void InstructionMaker::encode(const Row& row) {
 
 MadeInstruction InstructionMaker::make(const Row& row) {
   encode(row);
-  const auto code_size = code_64_ ? decode::CodeSize::Bits64 : decode::CodeSize::Bits32;
   const size_t encoded = out_.bytes.size();
   // The displacement written above may be longer than the one that counts; immediates come from what follows.
   for (int word = 0; word < 2; ++word) {
     const uint64_t value = random_.integer();
     for (unsigned i = 0; i < 8; ++i) byte(value >> i * 8 & 0xFF);
   }
-  const auto status = decode::decode(out_.bytes, code_size, features_, out_.decoded);
+  const auto status = decode::decode(out_.bytes, code_size_, features_, out_.decoded);
   out_.valid = status == decode::Status::Ok;
   if (!out_.valid) {
     // Where only the model lacks it, the host has it.
     static const decode::FeatureSet kEvery = decode::FeatureSet().set();
     Instruction other;
-    out_.unwanted = decode::decode(out_.bytes, code_size, kEvery, other) == decode::Status::Ok;
+    out_.unwanted = decode::decode(out_.bytes, code_size_, kEvery, other) == decode::Status::Ok;
     out_.bytes.resize(std::max<size_t>(out_.decoded.length, std::min<size_t>(encoded, 15)));
     return out_;
   }
@@ -195,7 +195,8 @@ unsigned InstructionMaker::memory_bytes() const {
 
 uint64_t InstructionMaker::faulting_target(unsigned size) {
   const uint64_t inside = random_.below(size + 1);
-  // Of operands longer than one access it is the processor's choice which part faults first.
+  // Of operands longer than one access it is the processor's choice which part faults first, and what comes first of
+  // alignment and limits.
   const bool around_limits = size <= 8;
   switch (random_.below(code_64_ ? (around_limits ? 9 : 7) : (around_limits ? 6 : 5))) {
     case 0:
@@ -207,7 +208,7 @@ uint64_t InstructionMaker::faulting_target(unsigned size) {
     case 3:
       return kData - inside;  // from nothing into writable
     case 4:
-      return kDataEnd + random_.below(kPage);
+      return kDataEnd + random_.below(size > 16 ? 1024 : kPage);
     case 5:
       return code_64_ ? kUnmappedHigh : 0xFFFFFFFF - random_.below(2 * size + 1);
     case 6:
@@ -228,40 +229,64 @@ uint64_t InstructionMaker::choose_target(unsigned size, unsigned alignment) {
   return target;
 }
 
+uint64_t InstructionMaker::selector_of(unsigned segment) const {
+  switch (segment) {
+    case kCs:
+      return initial_.code_selector;
+    case kSs:
+      return initial_.stack_selector;
+    case kDs:
+      return initial_.data_selectors[0];
+    case kEs:
+      return initial_.data_selectors[1];
+    default:
+      return initial_.data_selectors[segment == kFs ? 2 : 3];
+  }
+}
+
+uint64_t InstructionMaker::base_of(unsigned segment) const {
+  if (code_64_) return segment == kFs ? initial_.fs_base : segment == kGs ? initial_.gs_base : 0;
+  return segment_base(selector_of(segment));
+}
+
+uint64_t InstructionMaker::noise(unsigned address_size) {
+  return address_size == 8 ? 0 : random_.next() << (address_size * 8);
+}
+
 // Gives the operand's registers values, or a displacement, such that its address is `target`.
 void InstructionMaker::solve_address(uint64_t target) {
   const decode::MemoryOperand& memory = out_.decoded.memory;
-  uint64_t wanted = target;
-  if (code_64_ && memory.segment == kFs) wanted -= initial_.fs_base;
-  if (code_64_ && memory.segment == kGs) wanted -= initial_.gs_base;
-  const bool has_modrm = modrm_at_ != 0 || out_.decoded.row->form == Form::ModRm;
+  const uint64_t offset = target - base_of(memory.segment);
+  const bool has_modrm = out_.decoded.row->form == Form::ModRm || modrm_at_ != 0;
   const unsigned mod = out_.decoded.modrm >> 6;
   const bool has_sib = has_modrm && (out_.decoded.modrm & 7) == 4 && memory.address_size != 2;
   const unsigned displacement_at = modrm_at_ + 1 + (has_sib ? 1 : 0);
   const bool has_index = memory.index != kZero;
   const uint64_t index = has_index ? (random_.percent(70) ? random_.below(64) : random_.integer()) : 0;
   const uint64_t scaled = index << memory.scale;
-  // Bits above the address size are there and must not matter.
-  const uint64_t noise = memory.address_size == 4 && code_64_ ? random_.next() << 32 : 0;
+  const uint64_t mask = memory.address_size == 8 ? ~uint64_t{0} : (uint64_t{1} << memory.address_size * 8) - 1;
+  const auto give = [&](unsigned number, uint64_t value) { set(number, (value & mask) | noise(memory.address_size)); };
+  const auto give_displacement = [&](uint64_t value) {
+    out_.displacement_at = displacement_at;
+    out_.displacement_size = memory.address_size == 2 ? 2 : 4;
+    out_.relative_to_end = memory.base == kRip;
+    out_.target = value;
+  };
   if (memory.base == kZero || memory.base == kRip) {
     if (!has_modrm) return;
-    out_.displacement_at = displacement_at;
-    out_.relative_to_end = memory.base == kRip;
-    out_.target = wanted - scaled;
-    if (has_index) set(memory.index, index + noise);
+    give_displacement(offset - scaled);
+    if (has_index) give(memory.index, index);
     return;
   }
-  wanted -= static_cast<uint64_t>(memory.displacement);
+  const uint64_t wanted = offset - static_cast<uint64_t>(memory.displacement);
   if (!has_index) {
-    set(memory.base, memory.address_size == 4 ? (wanted & 0xFFFFFFFF) + noise : wanted);
+    give(memory.base, wanted);
   } else if (memory.index != memory.base) {
-    wanted -= scaled;
-    set(memory.index, index + noise);
-    set(memory.base, memory.address_size == 4 ? (wanted & 0xFFFFFFFF) + noise : wanted);
+    give(memory.index, index);
+    give(memory.base, wanted - scaled);
   } else if (mod == 2) {
     set(memory.base, index);
-    out_.displacement_at = displacement_at;
-    out_.target = target - index - scaled;
+    give_displacement(offset - index - scaled);
   } else {
     set(memory.base, wanted / (1 + (uint64_t{1} << memory.scale)));
   }
@@ -311,25 +336,36 @@ void InstructionMaker::fill_memory(uint64_t target) {
 void InstructionMaker::place_memory() {
   const Instruction& instruction = out_.decoded;
   if (!instruction.has_memory() || is_string(instruction.mnemonic)) return;
-  if (instruction.mnemonic == Mnemonic::Lea && random_.percent(80)) return;
+  if (instruction.mnemonic == Mnemonic::Lea && instruction.memory.base != kRip && random_.percent(80)) return;
   const unsigned size = memory_bytes();
   const bool aligned =
       instruction.row->has(attribute::kAligned) || size == 512 || instruction.mnemonic == Mnemonic::Cmpxchg16b;
   // The host does not check the alignment of SHA's operands, Intel's manual does.
   const bool strict = instruction.row->feature == decode::Feature::Sha;
   uint64_t target = choose_target(size, aligned && random_.percent(96) ? 16 : 1);
-  if (strict) target &= ~uint64_t{15};
-  out_.unwanted = strict && instruction.memory.index == instruction.memory.base;  // cannot be placed exactly
+  // The host wants offsets into FS and GS to be canonical, too.
+  const bool based = code_64_ && (instruction.memory.segment == kFs || instruction.memory.segment == kGs);
+  if (based && target >= kUnmappedHigh) target = kUnmappedHigh;
+  const bool limited_stack = !code_64_ && instruction.memory.segment == kSs;
+  if (strict || (aligned && (limited_stack || target >= kDataEnd))) target &= ~uint64_t{15};
+  // Cannot be placed exactly.
+  out_.unwanted = aligned && instruction.memory.index == instruction.memory.base;
+  // In which parts long operands and masked stores check the segment's limit is written nowhere.
+  const bool parts =
+      size > 16 || instruction.mnemonic == Mnemonic::Maskmovq || instruction.mnemonic == Mnemonic::Maskmovdqu;
+  if (parts && !code_64_ && selector_of(instruction.memory.segment) == kLocalExpandDown16) out_.unwanted = true;
   const bool bit_string = uses(*instruction.row, Location::RegGeneral) &&
                           (instruction.mnemonic == Mnemonic::Bt || instruction.mnemonic == Mnemonic::Bts ||
                            instruction.mnemonic == Mnemonic::Btr || instruction.mnemonic == Mnemonic::Btc);
-  if (bit_string && random_.percent(90)) {
-    const uint64_t bit = random_.below(1024) - uint64_t{512};
-    set(instruction.operands[1].number, bit);
+  if (bit_string && (based || random_.percent(90))) {
+    const unsigned number = instruction.operands[1].number;
+    set(number, random_.below(1024) - uint64_t{512});
+    if (based && (number == instruction.memory.base || number == instruction.memory.index)) out_.unwanted = true;
   }
   if (uses(*instruction.row, Location::Offset)) {
-    for (unsigned i = 0; i < instruction.address_size && random_.percent(100); ++i) {
-      out_.bytes[out_.bytes.size() - instruction.address_size + i] = static_cast<uint8_t>(target >> i * 8);
+    const uint64_t offset = target - base_of(instruction.memory.segment);
+    for (unsigned i = 0; i < instruction.address_size; ++i) {
+      out_.bytes[out_.bytes.size() - instruction.address_size + i] = static_cast<uint8_t>(offset >> i * 8);
     }
     return;
   }
@@ -341,22 +377,23 @@ void InstructionMaker::place_memory() {
 
 // --- Circumstances ---------------------------------------------------------------------------------------------------
 
-// Where a branch may go: into INT3s, to the end of the test, or where fetching faults.
+// Where a branch may go, as an offset into CS: into INT3s, to the end of the test, or where fetching faults.
 uint64_t InstructionMaker::branch_target() {
+  const uint64_t base = base_of(kCs);
   switch (random_.below(12)) {
     case 0:
-      return kData + random_.below(kPage);  // no execute
+      return kData + random_.below(kPage) - base;  // no execute
     case 1:
-      return kDataEnd + random_.below(kPage);
+      return kDataEnd + random_.below(kPage) - base;
     case 2:
-      return code_64_ && faults_ != 0 ? (random_.percent(50) ? random_.next() : 0x800000000000 - random_.below(2))
-                                      : kDataEnd;
+      if (!code_64_ || faults_ == 0) return kDataEnd - base;
+      return random_.percent(50) ? random_.next() : 0x800000000000 - random_.below(2);
     case 3:
     case 4:
     case 5:
-      return kCodeEnd - 16 + random_.below(20);
+      return kCodeEnd - 16 + random_.below(20) - base;
     default:
-      return kExit + (code_64_ ? 0 : kPage);
+      return code_64_ ? kExit : kCode + random_.below(40) - base;
   }
 }
 
@@ -374,12 +411,11 @@ void InstructionMaker::prepare_string() {
   const unsigned room = static_cast<unsigned>(std::min<uint64_t>(size * 20, 512));
   uint64_t source = choose_target(room, 1), destination = choose_target(room, 1);
   if (random_.percent(25)) destination = source + random_.below(64) - 32;  // overlap
-  const uint64_t noise = instruction.address_size == 4 && code_64_ ? random_.next() << 32 : 0;
-  uint64_t base = 0;
-  if (code_64_ && instruction.segment_override == kFs) base = initial_.fs_base;
-  if (code_64_ && instruction.segment_override == kGs) base = initial_.gs_base;
-  set(kRsi, source - base + noise);
-  set(kRdi, destination + noise);
+  const unsigned segment = instruction.segment_override != kNoSegment ? instruction.segment_override : unsigned{kDs};
+  const uint64_t mask =
+      instruction.address_size == 8 ? ~uint64_t{0} : (uint64_t{1} << instruction.address_size * 8) - 1;
+  set(kRsi, ((source - base_of(segment)) & mask) | noise(instruction.address_size));
+  set(kRdi, ((destination - base_of(kEs)) & mask) | noise(instruction.address_size));
   // Equal parts, so that comparisons go on for a while.
   if (random_.percent(60)) {
     std::vector<uint8_t> pattern(room, static_cast<uint8_t>(random_.below(3)));
@@ -403,7 +439,7 @@ void InstructionMaker::prepare_branch() {
       set(operand.number, branch_target());
       break;
     case OperandKind::Memory:
-      if (!out_.pokes.empty()) out_.pokes.clear();
+      poke_value(out_.memory_target, branch_target());
       break;
     default:
       break;
@@ -412,7 +448,9 @@ void InstructionMaker::prepare_branch() {
 
 // Between the modes, to the end of the test, or to a selector that is none.
 InstructionMaker::FarTarget InstructionMaker::far_target() {
-  const uint64_t breakpoints = kCode + random_.below(40);
+  static constexpr uint16_t kCodeSelectors[] = {kCode64Selector, kCode32Selector, kLocalCode16, kLocalCode32};
+  const uint16_t selector = random_.pick(kCodeSelectors);
+  const uint64_t breakpoints = kCode + random_.below(40) - segment_base(selector);
   switch (random_.below(8)) {
     case 0:
     case 1:
@@ -422,12 +460,9 @@ InstructionMaker::FarTarget InstructionMaker::far_target() {
     case 3:
       return {random_.percent(50) ? kData : random_.integer(), kCode64Selector};
     case 4:
-      return {kDataEnd + 8, kCode32Selector};
-    case 5:
-    case 6:
-      return {breakpoints, kCode32Selector};
+      return {kDataEnd + 8 - segment_base(selector), selector};
     default:
-      return {breakpoints, kCode64Selector};
+      return {breakpoints, selector};
   }
 }
 
@@ -437,9 +472,9 @@ void InstructionMaker::prepare_far_transfer() {
   std::array<uint8_t, 6> pointer{};
   std::memcpy(pointer.data(), &target.offset, size);
   std::memcpy(pointer.data() + size, &target.selector, 2);
-  // Which width RSP has while a call changes the mode is written nowhere.
-  const auto& memory = out_.decoded.memory;
-  out_.unwanted = out_.decoded.mnemonic == Mnemonic::CallFar && memory.base == kRsp;
+  // The host pushes as the new mode does: with its width of RSP, and without SS' base in 64-bit mode.
+  const bool odd_stack = out_.decoded.memory.base == kRsp || base_of(kSs) != 0;
+  out_.unwanted = out_.decoded.mnemonic == Mnemonic::CallFar && odd_stack;
   const std::span used(pointer.data(), size + 2);
   if (out_.decoded.has_memory()) {
     poke(out_.memory_target, used);
@@ -457,7 +492,7 @@ void InstructionMaker::prepare_far_return(bool interrupt) {
   if (target.offset == kExit) flags &= ~(rflags::kTf | rflags::kRf);
   // In which order the slots are read is not written anywhere, so all must be readable.
   const uint64_t rsp = kStack + random_.below(64);
-  set(kRsp, rsp);
+  set(kRsp, rsp - base_of(kSs));
   if (!interrupt && out_.decoded.operands[0].kind == OperandKind::Immediate) {
     out_.bytes.back() = 0;
   }
@@ -510,7 +545,7 @@ void InstructionMaker::prepare() {
       break;
     case Mnemonic::Enter:
     case Mnemonic::Leave:
-      set(kRbp, choose_target(64, 8));
+      set(kRbp, choose_target(64, 8) - base_of(kSs));
       if (instruction.mnemonic == Mnemonic::Enter) {
         out_.bytes[out_.bytes.size() - 2] = random_.percent(80) ? 0 : static_cast<uint8_t>(random_.below(256));
         out_.bytes[out_.bytes.size() - 1] = static_cast<uint8_t>(random_.below(random_.percent(90) ? 5 : 256));
@@ -586,9 +621,10 @@ void InstructionMaker::prepare() {
 // --- Values ----------------------------------------------------------------------------------------------------------
 
 uint16_t random_selector(Random& random) {
-  static constexpr uint16_t kSelectors[] = {0,    1,    2,    3,    0x8,  0x10, 0x18, 0x1B, 0x20, 0x23,  0x28,
-                                            0x2B, 0x2A, 0x30, 0x33, 0x38, 0x40, 0x43, 0x50, 0x60, 0x6B,  0x73,
-                                            0x80, 0x83, 0x04, 0x07, 0x2F, 0x2B, 0x2B, 0x2B, 0x23, 0xFFFF};
+  static constexpr uint16_t kSelectors[] = {0,    1,    2,    3,    0x8,  0x10, 0x18, 0x1B, 0x20,   0x23, 0x28,
+                                            0x2B, 0x2A, 0x30, 0x33, 0x38, 0x40, 0x43, 0x50, 0x60,   0x6B, 0x73,
+                                            0x80, 0x83, 0x04, 0x07, 0x2B, 0x2B, 0x2B, 0x23, 0xFFFF, 0x0F, 0x0E,
+                                            0x17, 0x1F, 0x27, 0x2F, 0x37, 0x3F, 0x17, 0x27};
   return random.pick(kSelectors);
 }
 

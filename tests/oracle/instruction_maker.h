@@ -25,7 +25,8 @@ struct MadeInstruction {
   bool unwanted = false;  // the host is known to do something else; see where it is set
   std::vector<RegisterSetting> settings;
   std::vector<Poke> pokes;
-  unsigned displacement_at = 0;  // offset of a 32-bit displacement in bytes; 0: none
+  unsigned displacement_at = 0;  // offset of a displacement in bytes; 0: none
+  unsigned displacement_size = 4;
   bool relative_to_end = false;  // it counts from the instruction's end
   uint64_t target = 0;           // of that displacement
   unsigned branch_at = 0;        // offset of a relative branch's displacement; 0: none
@@ -37,9 +38,14 @@ struct MadeInstruction {
 class InstructionMaker {
  public:
   // `faults`: percentage of memory operands that are placed where they should fault.
-  InstructionMaker(Random& random, const decode::FeatureSet& features, const MachineImage& initial, bool code_64,
-                   unsigned faults)
-      : random_(random), features_(features), initial_(initial), code_64_(code_64), faults_(faults) {}
+  InstructionMaker(Random& random, const decode::FeatureSet& features, const MachineImage& initial,
+                   decode::CodeSize code_size, unsigned faults)
+      : random_(random),
+        features_(features),
+        initial_(initial),
+        code_size_(code_size),
+        code_64_(code_size == decode::CodeSize::Bits64),
+        faults_(faults) {}
 
   MadeInstruction make(const decode::Row& row);
 
@@ -50,6 +56,11 @@ class InstructionMaker {
   void encode_modrm(const decode::Row& row);
   void byte(unsigned value) { out_.bytes.push_back(static_cast<uint8_t>(value)); }
 
+  uint64_t selector_of(unsigned segment) const;
+  // Base address of a segment register of the test.
+  uint64_t base_of(unsigned segment) const;
+  // Bits above the address size that must not matter.
+  uint64_t noise(unsigned address_size);
   void place_memory();
   void solve_address(uint64_t target);
   uint64_t choose_target(unsigned size, unsigned alignment);
@@ -77,6 +88,7 @@ class InstructionMaker {
   Random& random_;
   const decode::FeatureSet& features_;
   const MachineImage& initial_;
+  decode::CodeSize code_size_;
   bool code_64_;
   unsigned faults_;
   MadeInstruction out_;

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "cpu/system/descriptors.h"
+#include "tests/oracle/segments.h"
 
 namespace calco::oracle {
 
@@ -21,12 +22,14 @@ struct TableEntry {
 constexpr TableEntry kSegments[] = {{0x08, 0x00CF9B000000FFFF}, {0x10, 0x00AF9B000000FFFF}, {0x18, 0x00CF93000000FFFF},
                                     {0x20, 0x00CFFB000000FFFF}, {0x28, 0x00CFF3000000FFFF}, {0x30, 0x00AFFB000000FFFF},
                                     {0x78, 0x0040F50000000000}};
-constexpr unsigned kKernelCode = 0x10, kTaskSegment = 0x40;
+constexpr unsigned kKernelCode = 0x10, kTaskSegment = 0x40, kLocalTable = 0x50;
 constexpr uint16_t kTableLimit = 0x7F;
 
 Segment user_segment(uint16_t selector) {
   if ((selector & 0xFFFC) == 0) return null_segment(selector);
-  const uint64_t value = kSegments[selector / 8 - 1].value;
+  uint64_t value = 0;
+  for (const TableEntry& entry : kSegments) value = entry.selector == (selector & 0xFFFC) ? entry.value : value;
+  for (const LocalSegment& local : kLocalSegments) value = local.selector == selector ? descriptor_of(local) : value;
   return make_segment(selector, {static_cast<uint32_t>(value), static_cast<uint32_t>(value >> 32)});
 }
 
@@ -81,6 +84,9 @@ void InterpreterCpu::write_descriptors() {
   fixture_.map.write_value<uint64_t>(kPhysicalGdt + kTaskSegment,
                                      kTssLimit | (kTss & 0xFFFFFF) << 16 | kBusyTss << 40 | (kTss >> 24 & 0xFF) << 56);
   fixture_.map.write_value<uint64_t>(kPhysicalGdt + kTaskSegment + 8, kTss >> 32);
+  for (const LocalSegment& segment : kLocalSegments) {
+    fixture_.map.write_value<uint64_t>(kPhysicalLdt + (segment.selector & 0xFFF8), descriptor_of(segment));
+  }
   fixture_.map.write_value<uint64_t>(kPhysicalTss + 4, kKernel + kPhysicalKernelStack);  // RSP0
   fixture_.map.write_value<uint16_t>(kPhysicalTss + 0x66, kTssLimit + 1);                // no I/O permission bitmap
   for (unsigned vector = 0; vector < 32; ++vector) {
@@ -106,7 +112,10 @@ void InterpreterCpu::prepare_state() {
   cpu.tr.attributes = Segment::kP | 0xB;
   cpu.tr.base = kKernel + kPhysicalTss;
   cpu.tr.limit = 0x67;
-  cpu.ldtr = null_segment(0);
+  cpu.ldtr.selector = kLocalTable;
+  cpu.ldtr.attributes = Segment::kP | system_type::kLdt;
+  cpu.ldtr.base = kKernel + kPhysicalLdt;
+  cpu.ldtr.limit = static_cast<uint32_t>(std::size(kLocalSegments) * 8 + 7);
   cpu.cpl = 3;
   cpu.mmu().flush_all();
   ready_ = cpu;
@@ -128,8 +137,10 @@ void InterpreterCpu::load(const MachineImage& image) {
   for (size_t i = 0; i < std::size(kDataSegments); ++i) {
     cpu.segments[kDataSegments[i]] = user_segment(image.data_selectors[i]);
   }
-  cpu.segments[kFs].base = image.fs_base;
-  cpu.segments[kGs].base = image.gs_base;
+  if (image.data_selectors[2] == 0) {
+    cpu.segments[kFs].base = image.fs_base;
+    cpu.segments[kGs].base = image.gs_base;
+  }
   const FxsaveArea& fx = image.fx;
   cpu.x87.control = fx.control;
   cpu.x87.top = fx.status >> 11 & 7;

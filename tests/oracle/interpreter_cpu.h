@@ -27,8 +27,9 @@ class InterpreterCpu {
 
  private:
   static constexpr uint64_t kPhysicalTables = 0x1000, kPhysicalGdt = 0x40000, kPhysicalIdt = 0x41000,
-                            kPhysicalTss = 0x42000, kPhysicalKernelStack = 0x48000, kPhysicalHandlers = 0x48000,
-                            kPhysicalExit = 0x50000, kPhysicalCode = 0x100000, kPhysicalData = 0x200000;
+                            kPhysicalTss = 0x42000, kPhysicalLdt = 0x43000, kPhysicalKernelStack = 0x48000,
+                            kPhysicalHandlers = 0x48000, kPhysicalExit = 0x50000, kPhysicalCode = 0x100000,
+                            kPhysicalData = 0x200000;
   static constexpr uint64_t kKernel = 0xFFFF800000000000;
 
   uint8_t* host(uint64_t physical) const { return fixture_.memory.data() + physical; }

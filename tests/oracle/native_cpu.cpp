@@ -1,13 +1,17 @@
 #include "tests/oracle/native_cpu.h"
 
+#include <asm/ldt.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <ucontext.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
 #include <system_error>
+
+#include "tests/oracle/segments.h"
 
 namespace calco::oracle {
 namespace {
@@ -27,7 +31,7 @@ struct HostArea {
   uint64_t reserved[14];
   uint8_t small_stack[64];
 };
-constexpr uint64_t kHostArea = 0x0E5D3000;
+constexpr uint64_t kHostArea = NativeCpu::kEntryStack;
 constexpr size_t kSignalStackBytes = 256 * 1024;
 
 static_assert(sizeof(MachineImage) == 704);
@@ -227,9 +231,25 @@ uint8_t* map_at(uint64_t address, uint64_t size, int protection, int file = -1) 
   return static_cast<uint8_t*>(result);
 }
 
+void install_local_segments() {
+  constexpr int kWriteEntry = 0x11;
+  for (const LocalSegment& segment : kLocalSegments) {
+    user_desc entry{};
+    entry.entry_number = segment.selector >> 3;
+    entry.base_addr = segment.base;
+    entry.limit = segment.limit;
+    entry.seg_32bit = segment.big;
+    entry.contents = static_cast<unsigned>(segment.contents);
+    entry.read_exec_only = !segment.writable;
+    entry.useable = 1;
+    if (syscall(SYS_modify_ldt, kWriteEntry, &entry, sizeof(entry)) != 0) fail("modify_ldt");
+  }
+}
+
 }  // namespace
 
 NativeCpu::NativeCpu() {
+  install_local_segments();
   map_at(kHostArea, kPage, PROT_READ | PROT_WRITE);
   host_area().resume = reinterpret_cast<uint64_t>(&calco_oracle_resume);
   code_ = map_at(kCode, kCodePages * kPage, PROT_READ | PROT_WRITE | PROT_EXEC);

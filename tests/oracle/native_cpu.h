@@ -14,6 +14,9 @@ namespace calco::oracle {
 // perhaps a signal.
 class NativeCpu {
  public:
+  // RSP before a test, of which the upper half stays where the test's stack segment is a 16-bit one.
+  static constexpr uint64_t kEntryStack = 0x0E5D3000;
+
   // Throws std::system_error where an address is taken.
   NativeCpu();
   NativeCpu(const NativeCpu&) = delete;

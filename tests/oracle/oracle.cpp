@@ -14,11 +14,12 @@ constexpr uint8_t kBreakpoint = 0xCC;
 
 std::vector<uint8_t> complete_code(const TestCase& test) {
   std::vector<uint8_t> code = test.code;
-  if (test.code_64) {
-    const auto displacement = static_cast<uint32_t>(kExit - (test.initial.rip + code.size() + 5));
+  if (test.code_64()) {
+    const auto displacement = static_cast<uint32_t>(kExit - (test.code_address + code.size() + 5));
     code.push_back(0xE9);  // JMP rel32
     for (unsigned i = 0; i < 4; ++i) code.push_back(static_cast<uint8_t>(displacement >> i * 8));
   } else {
+    if (test.code_size == decode::CodeSize::Bits16) code.push_back(0x66);
     code.push_back(0xEA);  // JMP ptr16:32
     for (unsigned i = 0; i < 4; ++i) code.push_back(static_cast<uint8_t>(kExit >> i * 8));
     code.push_back(kCode64Selector);
@@ -51,8 +52,8 @@ void Oracle::prepare(const TestCase& test, const std::vector<uint8_t>& code) {
     std::memcpy(native_.data().data() + offset, poke.bytes.data(), poke.bytes.size());
     std::memcpy(interpreter_.data().data() + offset, poke.bytes.data(), poke.bytes.size());
   }
-  std::memcpy(native_.code().data() + (test.initial.rip - kCode), code.data(), code.size());
-  interpreter_.write_code(test.initial.rip, code);
+  std::memcpy(native_.code().data() + (test.code_address - kCode), code.data(), code.size());
+  interpreter_.write_code(test.code_address, code);
 }
 
 void Oracle::clean_up(uint64_t address, size_t size) {
@@ -87,7 +88,7 @@ std::optional<Difference> Oracle::run(const TestCase& test) {
   if (!outcomes_agree(test, *host_, *interpreted_) || !data.equal() || !code_pages.equal()) {
     difference = describe_difference(test, *host_, *interpreted_, data, code_pages);
   }
-  clean_up(test.initial.rip, code.size());
+  clean_up(test.code_address, code.size());
   return difference;
 }
 

@@ -16,13 +16,19 @@ struct Line {
   std::string bytes, text;
 };
 
+unsigned bits(decode::CodeSize size) { return 16u << static_cast<unsigned>(size); }
+
+cs_mode mode_of(decode::CodeSize size) {
+  return size == decode::CodeSize::Bits64 ? CS_MODE_64 : size == decode::CodeSize::Bits32 ? CS_MODE_32 : CS_MODE_16;
+}
+
 std::vector<Line> disassemble(const TestCase& test) {
   std::vector<Line> lines;
   csh handle;
-  if (cs_open(CS_ARCH_X86, test.code_64 ? CS_MODE_64 : CS_MODE_32, &handle) != CS_ERR_OK) return lines;
+  if (cs_open(CS_ARCH_X86, mode_of(test.code_size), &handle) != CS_ERR_OK) return lines;
   cs_option(handle, CS_OPT_SKIPDATA, CS_OPT_ON);
   cs_insn* instructions = nullptr;
-  const size_t count = cs_disasm(handle, test.code.data(), test.code.size(), test.initial.rip, 0, &instructions);
+  const size_t count = cs_disasm(handle, test.code.data(), test.code.size(), test.code_address, 0, &instructions);
   for (size_t i = 0; i < count; ++i) {
     const cs_insn& it = instructions[i];
     lines.push_back({it.address, fmt::format("{:02X}", fmt::join(it.bytes, it.bytes + it.size, " ")),
@@ -82,9 +88,10 @@ Difference describe_difference(const TestCase& test, const Outcome& host, const 
   if (!code.equal()) names += (names.empty() ? "code" : ", code");
   const std::vector<Line> lines = disassemble(test);
   const std::string first = lines.empty() ? "?" : lines.front().text;
-  difference.summary = fmt::format("{}{}: {}", test.code_64 ? "" : "32-bit ", first, names);
+  difference.summary =
+      fmt::format("{}{}: {}", test.code_64() ? "" : fmt::format("{}-bit ", bits(test.code_size)), first, names);
   difference.report =
-      fmt::format("{}-bit code\n{}  {:<10} {:>16} {:>16} {:>16}\n{}{}{}", test.code_64 ? 64 : 32, listing(test), "",
+      fmt::format("{}-bit code\n{}  {:<10} {:>16} {:>16} {:>16}\n{}{}{}", bits(test.code_size), listing(test), "",
                   "initial", "host", "interpreter", states, memory_differences(data), memory_differences(code));
   return difference;
 }

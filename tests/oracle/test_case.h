@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "cpu/decode/instruction.h"
 #include "tests/oracle/layout.h"
 #include "tests/oracle/machine_image.h"
 
@@ -17,10 +18,11 @@ struct Poke {
 };
 
 struct TestCase {
-  MachineImage initial;       // RIP: where the code goes
+  MachineImage initial;
   std::vector<uint8_t> code;  // without the jump to kExit that is appended
   std::vector<Poke> pokes;
-  bool code_64 = true;
+  decode::CodeSize code_size = decode::CodeSize::Bits64;
+  uint64_t code_address = kCode + 0x100;  // linear; RIP counts from the base of CS
   unsigned instructions = 1;
   uint64_t open_flags = 0;  // RFLAGS bits that the manual leaves undefined afterwards
   // The instruction's operand is longer than one access, so that the part that faults first is the processor's choice.
@@ -30,6 +32,8 @@ struct TestCase {
   unsigned open_memory_size = 0;
   // Seed of the data pages' contents.
   uint64_t memory_seed = 0;
+
+  bool code_64() const { return code_size == decode::CodeSize::Bits64; }
 };
 
 // The code with the jump to kExit behind it.

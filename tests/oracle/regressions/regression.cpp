@@ -3,10 +3,12 @@
 #include <ostream>
 
 #include "cpu/state.h"
+#include "tests/oracle/segments.h"
 
 namespace calco::oracle {
 
 using namespace cpu;
+using decode::CodeSize;
 
 void PrintTo(const Regression& regression, std::ostream* stream) { *stream << regression.name; }
 
@@ -19,7 +21,7 @@ std::span<const Regression> regressions() {
 
 TestCase as_test_case(const Regression& regression) {
   TestCase test;
-  test.code_64 = regression.code_64;
+  test.code_size = regression.code_size;
   test.code = regression.code;
   test.pokes = regression.memory;
   test.open_flags = regression.open_flags;
@@ -28,14 +30,17 @@ TestCase as_test_case(const Regression& regression) {
   test.open_memory_size = regression.open_memory != 0 ? 4 : 0;
   test.memory_seed = 1;
   MachineImage& image = test.initial;
-  image.rip = kCode + 0x100;
+  image.rip = test.code_address;
   image.rsp = kStack;
   image.rflags = regression.flags;
   image.fx.control = regression.x87_control;
   image.fx.mxcsr = regression.mxcsr;
-  if (!regression.code_64) {
-    image.code_selector = kCode32Selector;
-    image.data_selectors = {kDataSelector, kDataSelector, kDataSelector, kDataSelector};
+  if (!test.code_64()) image.data_selectors = {kDataSelector, kDataSelector, kDataSelector, kDataSelector};
+  if (test.code_size == CodeSize::Bits32) image.code_selector = kCode32Selector;
+  if (test.code_size == CodeSize::Bits16) {
+    image.code_selector = kLocalCode16;
+    image.rip -= kCode;
+    image.data_selectors = {kLocalData16, kLocalData16, kLocalData32, kLocalExpandDown16};
   }
   for (const Regression::Register& setting : regression.registers) {
     image.registers[setting.number] = setting.value;

@@ -18,7 +18,7 @@ struct Regression {
     uint64_t value;
   };
   std::vector<Register> registers = {};
-  bool code_64 = true;
+  decode::CodeSize code_size = decode::CodeSize::Bits64;
   uint64_t flags = 0x202;
   uint16_t x87_control = 0x37F;
   uint32_t mxcsr = 0x1F80;
