@@ -5,6 +5,7 @@
 #include "cpu/system/cpu_model.h"
 #include "cpu/system/debug.h"
 #include "cpu/system/processor_group.h"
+#include "cpu/system/register_dump.h"
 
 namespace calco::cpu {
 
@@ -147,6 +148,9 @@ Segment system_segment(uint16_t type) {
 }  // namespace
 
 void Cpu::reset() {
+  if (log().enabled(LogItem::Reset) && registers[kRip] != 0) {
+    log().print(LogItem::Reset, "CPU {} is reset; it was\n{}", environment_.index, describe_registers(*this));
+  }
   constexpr uint32_t kNotOfTheProcessor = request::kStop | request::kExclusive | request::kInvalidateCode;
   exit_request.fetch_and(kNotOfTheProcessor, std::memory_order_relaxed);
   reset_state();

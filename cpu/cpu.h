@@ -57,7 +57,8 @@ constexpr uint32_t kInterrupt = 1u << 0, kNmi = 1u << 1, kSmi = 1u << 2, kInit =
     kInvalidateCode = 1u << 7,       // somebody wrote to code
     kExclusive = 1u << 8,            // another processor wants to be alone
     kSingleStep = 1u << 9,           // one instruction at a time (TF, breakpoints, interrupt shadow)
-    kReset = 1u << 10;
+    kReset = 1u << 10,
+                   kTrace = 1u << 11;  // every block is logged: none may chain to the next
 }  // namespace request
 
 // Why run() returned to the machine.
@@ -171,6 +172,7 @@ class Cpu : public CpuState, public ProcessorPins {
   void reset_state();
   RunExit dispatch(uint64_t step_limit);
   void step();
+  void trace_block();
   bool handle_requests(RunExit& exit);
   void take_interrupt();
   void begin_at_start_up_vector();

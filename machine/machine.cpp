@@ -34,6 +34,7 @@ Machine::Machine(const PreparedPc& prepared)
     threads_.push_back(
         std::make_unique<VcpuThread>(*board_->processors[index], std::make_unique<InterpreterAccelerator>(), index));
   }
+  log_.print(LogItem::Accel, "guest code is interpreted (interp): the only engine there is");
 }
 
 // Whoever could still send a message stops first: the processors, then the event loop.

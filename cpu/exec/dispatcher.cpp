@@ -5,6 +5,7 @@
 #include "cpu/system/debug.h"
 #include "cpu/system/exceptions.h"
 #include "cpu/system/processor_group.h"
+#include "cpu/system/register_dump.h"
 #include "cpu/system/smm.h"
 
 namespace calco::cpu {
@@ -27,6 +28,21 @@ RunExit Cpu::run_instructions(uint64_t count) {
   return exit;
 }
 
+namespace {
+
+constexpr uint32_t kBlockItems = static_cast<uint32_t>(LogItem::Exec) | static_cast<uint32_t>(LogItem::Cpu);
+
+}  // namespace
+
+// The log lines in front of a block. The request keeps the block from chaining to the next, which would be silent.
+void Cpu::trace_block() {
+  exit_request.fetch_or(request::kTrace, std::memory_order_relaxed);
+  log().print(LogItem::Exec, "CPU {}: block at {:04x}:{:016x}", environment_.index, segments[kCs].selector,
+              registers[kRip]);
+  if (log().enabled(LogItem::Cpu))
+    log().print(LogItem::Cpu, "CPU {}\n{}", environment_.index, describe_registers(*this));
+}
+
 // Everything that lives across a fault is a member: longjmp comes back here.
 RunExit Cpu::dispatch(uint64_t step_limit) {
   steps_left_ = step_limit;
@@ -42,6 +58,8 @@ RunExit Cpu::dispatch(uint64_t step_limit) {
     if (exit_request.load(std::memory_order_acquire) != 0 && handle_requests(exit)) return exit;
     if (activity != Activity::Running) return activity == Activity::Shutdown ? RunExit::Shutdown : RunExit::Halted;
     if (steps_left_ == 0) return RunExit::Stopped;
+    if ((log().items() & kBlockItems) != 0) [[unlikely]]
+      trace_block();
     if (single_step_ || interrupt_shadow) {
       step();
       if (single_step_) --steps_left_;
@@ -78,6 +96,7 @@ void Cpu::step() {
 // `exit`.
 bool Cpu::handle_requests(RunExit& exit) {
   const auto take = [this](uint32_t bit) { return (exit_request.fetch_and(~bit) & bit) != 0; };
+  if ((log().items() & kBlockItems) == 0) take(request::kTrace);
   if (take(request::kExclusive)) environment_.group.pause_point();
   if (take(request::kInvalidateCode)) blocks_->maintain();
   if (take(request::kFlushTlb)) mmu_.flush_all();

@@ -18,7 +18,7 @@ bool Log::open(const char* path) {
 }
 
 uint32_t Log::item_from_name(std::string_view name) {
-  static constexpr std::array<std::pair<std::string_view, LogItem>, 9> kNames = {{
+  static constexpr std::array<std::pair<std::string_view, LogItem>, 8> kNames = {{
       {"in_asm", LogItem::InAsm},
       {"int", LogItem::Interrupts},
       {"guest_errors", LogItem::GuestErrors},
@@ -26,7 +26,6 @@ uint32_t Log::item_from_name(std::string_view name) {
       {"unimp", LogItem::Unimplemented},
       {"cpu", LogItem::Cpu},
       {"accel", LogItem::Accel},
-      {"jit", LogItem::Jit},
       {"cpu_reset", LogItem::Reset},
   }};
   for (const auto& [known, item] : kNames) {

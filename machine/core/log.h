@@ -20,9 +20,8 @@ enum class LogItem : uint32_t {
   Exec = 1u << 3,           // exec: every block as it is entered
   Unimplemented = 1u << 4,  // unimp: the guest used what Calco lacks
   Cpu = 1u << 5,            // cpu: registers before every block
-  Accel = 1u << 6,          // accel: choice and exchange of engines
-  Jit = 1u << 7,            // jit: translator counters at exit
-  Reset = 1u << 8,          // cpu_reset: registers at every reset
+  Accel = 1u << 6,          // accel: choice of the engine that runs guest code
+  Reset = 1u << 7,          // cpu_reset: registers at every reset
 };
 
 // Threads: enabled() is a relaxed load; print() writes whole lines under a lock of its own (a leaf).

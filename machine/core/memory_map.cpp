@@ -107,13 +107,20 @@ std::unique_ptr<FlatView> MemoryMap::flatten(bool smm) const {
   return view;
 }
 
+// Readers hold a view without a lock, so none is ever freed; but a layout that was seen before gets its old view again,
+// so that a guest which switches shadow RAM or SMRAM back and forth does not make memory grow.
+const FlatView* MemoryMap::keep(std::unique_ptr<FlatView> view) {
+  for (const auto& known : history_) {
+    if (known->ranges_ == view->ranges_) return known.get();
+  }
+  history_.push_back(std::move(view));
+  return history_.back().get();
+}
+
 void MemoryMap::commit() {
   if (!changed_) return;
   changed_ = false;
-  for (bool smm : {false, true}) {
-    history_.push_back(flatten(smm));
-    views_[smm ? 1 : 0].store(history_.back().get(), std::memory_order_release);
-  }
+  for (bool smm : {false, true}) views_[smm ? 1 : 0].store(keep(flatten(smm)), std::memory_order_release);
   for (const auto& listener : listeners_) listener();
 }
 

@@ -25,6 +25,8 @@ struct MemoryRange {
   bool writable = false;             // stores go to `host`
   RegisterWindow* window = nullptr;  // device that answers where `host` is null
   uint64_t window_offset = 0;        // offset of `first` in the window
+
+  bool operator==(const MemoryRange&) const = default;
 };
 
 // An immutable, sorted, gap-free-to-search picture of the address space.
@@ -114,6 +116,7 @@ class MemoryMap {
     bool removed;
   };
   std::unique_ptr<FlatView> flatten(bool smm) const;
+  const FlatView* keep(std::unique_ptr<FlatView> view);
 
   GuestMemory& memory_;
   std::recursive_mutex& device_lock_;

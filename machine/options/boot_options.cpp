@@ -98,8 +98,7 @@ void read_log_items(Draft& draft, const std::string& option, std::string_view va
         "cpu_reset     processor state at resets\n"
         "guest_errors  when the guest does what no sane driver does\n"
         "unimp         what the guest uses and Calco lacks\n"
-        "accel         choice and exchange of engines\n"
-        "jit           counters of the translator\n";
+        "accel         choice of the engine that runs guest code\n";
     return;
   }
   for (size_t begin = 0; begin <= value.size();) {
