@@ -33,8 +33,8 @@
         .set    STACK_SHIFT, 12
         .set    WINDOW, 0x40000000
         .set    OPEN, 7
-        .set    TURNS, 20000                    // of the locked loops
-        .set    ROUNDS, 300                     // of the tests that go back and forth
+        .set    TURNS, 10000                    // of the locked loops
+        .set    ROUNDS, 30                      // of the tests that go back and forth
 
 // Sends an interprocessor interrupt; uses RDI.
 .macro SEND low
