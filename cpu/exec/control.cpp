@@ -1,9 +1,12 @@
 // Near JMP, CALL, RET, Jcc, LOOP, JCXZ: and the ends of blocks.
+#include <thread>
+
 #include "cpu/exec/address.h"
 #include "cpu/exec/chain.h"
 #include "cpu/exec/condition.h"
 #include "cpu/exec/handlers.h"
 #include "cpu/mmu/paging.h"
+#include "cpu/system/processor_group.h"
 
 namespace calco::cpu {
 
@@ -201,6 +204,11 @@ uint64_t jump_if_count_zero(Cpu& cpu, const Op& op) {
 
 void nothing(Cpu&, const Op&) {}
 
+// A loop that waits for another processor: on a host with fewer cores than that, the other one needs this one's.
+void pause(Cpu& cpu, const Op&) {
+  if (cpu.environment().group.processors().size() > 1) std::this_thread::yield();
+}
+
 // #BR where the signed index lies outside of the two bounds in memory.
 template <typename T>
 void bound(Cpu& cpu, const Op& op) {
@@ -267,12 +275,13 @@ Selection select_control(const decode::Instruction& instruction, Op& op) {
     case Mnemonic::Jcxz:
       return {&legacy_transfer<&jump_if_count_zero>, true};
     case Mnemonic::Nop:
-    case Mnemonic::Pause:
     case Mnemonic::Prefetchnta:
     case Mnemonic::Prefetcht0:
     case Mnemonic::Prefetcht1:
     case Mnemonic::Prefetcht2:
       return select_plain<&nothing>();
+    case Mnemonic::Pause:
+      return select_plain<&pause>();
     case Mnemonic::Bound:
       op.operand_size = operand.size & 0xF;
       return operand.size == 2 ? select_plain<&bound<int16_t>>() : select_plain<&bound<int32_t>>();
