@@ -2,6 +2,7 @@
 #include "cpu/exec/handlers.h"
 #include "cpu/exec/system_operand.h"
 #include "cpu/system/cpu_model.h"
+#include "cpu/system/debug.h"
 #include "cpu/system/descriptors.h"
 #include "cpu/system/exceptions.h"
 #include "cpu/system/far_transfer.h"
@@ -41,7 +42,11 @@ void int_n(Cpu& cpu, const Op& op) {
 
 void int3(Cpu& cpu, const Op&) { deliver_interrupt(cpu, kBreakpoint, InterruptSource::Int3); }
 
-void int1(Cpu& cpu, const Op&) { deliver_interrupt(cpu, kDebug, InterruptSource::Icebp); }
+// One debug exception for INT1 and for what MOV SS before it held back.
+void int1(Cpu& cpu, const Op&) {
+  report_pending_traps(cpu);
+  deliver_interrupt(cpu, kDebug, InterruptSource::Icebp);
+}
 
 void into(Cpu& cpu, const Op& op) {
   if ((arithmetic_flags(cpu.flags) & rflags::kOf) != 0) {

@@ -50,6 +50,10 @@ void report_debug_status(Cpu& cpu, uint64_t status) {
   cpu.dr[6] = (cpu.dr[6] & ~dr6::kBreakpoints) | status | dr6::kFixed;
 }
 
+void report_pending_traps(Cpu& cpu) {
+  if (cpu.pending_debug_trap) report_debug_status(cpu, take_pending_status(cpu));
+}
+
 void check_instruction_breakpoint(Cpu& cpu) {
   cpu.trace = {};
   const bool shadow = cpu.interrupt_shadow && cpu.debug_shadow;

@@ -35,6 +35,8 @@ void check_io_breakpoint(Cpu& cpu, uint16_t port, unsigned size);
 
 // Sets DR6 as a debug exception with these causes does.
 void report_debug_status(Cpu& cpu, uint64_t status);
+// For a debug exception that comes for another reason: moves the causes of traps that are still pending to DR6.
+void report_pending_traps(Cpu& cpu);
 
 // MOV from and to DR4-DR7 without their checks of privilege, aliases and reserved bits.
 uint64_t debug_register_value(const Cpu& cpu, unsigned number);

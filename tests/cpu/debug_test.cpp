@@ -65,6 +65,22 @@ TEST_F(Debug, DataBreakpointTrapsBehindTheStore) {
   EXPECT_EQ(cpu->dr[6] & 0xF, 1u);
 }
 
+// Linux' selftest mov_ss_trap: a second exception would start on the same interrupt stack, over the first one's frame.
+TEST_F(Debug, Int1IsOneExceptionWithTheTrapThatMovSsHeldBack) {
+  enter_long();
+  map.write_value<uint16_t>(kData, selector::kData0);
+  cpu->dr[0] = kData;
+  set_debug_register(*cpu, 7, 1 | 3u << 16);
+  cpu->registers[kRbx] = kData;
+  map.write_value<uint8_t>(handler(kDebug), 0x90);
+  execute({0x8E, 0x13, 0xF1}, 2);
+  EXPECT_EQ(cpu->registers[kRip], handler(kDebug));
+  EXPECT_EQ(frame(0), kCode + 3);
+  EXPECT_EQ(cpu->dr[6] & 0xF, 1u);
+  cpu->run_instructions(1);
+  EXPECT_EQ(cpu->registers[kRip], handler(kDebug) + 1);
+}
+
 TEST_F(Debug, WriteBreakpointIgnoresReads) {
   enter_long();
   cpu->dr[0] = kData;
