@@ -182,6 +182,10 @@ void drop_inner_segments(Cpu& cpu) {
   constexpr uint16_t kConformingCode = Segment::kS | 8 | 4;
   for (const SegmentRegister which : {kEs, kDs, kFs, kGs}) {
     Segment& segment = cpu.segments[which];
+    if (is_null(segment.selector)) {  // what it holds counts as of privilege level 0: its RPL goes, its base stays
+      segment.selector = 0;
+      continue;
+    }
     const bool conforming = (segment.attributes & kConformingCode) == kConformingCode;
     if (!segment.present() || conforming || segment.privilege() >= cpu.cpl) continue;
     segment.selector = 0;

@@ -197,6 +197,20 @@ TEST_F(Interrupt, ProtectedModeReturnToOuterLevelDropsInnerSegments) {
   EXPECT_EQ(cpu->segments[kEs].selector, selector::kData3);
 }
 
+// Linux' selftest sigreturn: the kernel loads 3 for a null selector and counts on IRET to make it 0.
+TEST_F(Interrupt, ReturnToOuterLevelClearsTheRplOfNullSelectors) {
+  enter_long(3);
+  load_code({0x48, 0xCF}, handler(kInvalidOpcode));
+  cpu->segments[kEs] = null_segment(3);
+  cpu->segments[kGs] = null_segment(1);
+  cpu->segments[kGs].base = 0x123456789;
+  execute({0x0F, 0x0B}, 2);
+  EXPECT_EQ(cpu->cpl, 3);
+  EXPECT_EQ(cpu->segments[kEs].selector, 0);
+  EXPECT_EQ(cpu->segments[kGs].selector, 0);
+  EXPECT_EQ(cpu->segments[kGs].base, 0x123456789u);
+}
+
 TEST_F(Interrupt, InnerStackWithTheWrongPrivilegeIsTs) {
   enter_protected(3);
   write_interrupt_gate(kInvalidTss, system_type::kInterruptGate32, selector::kConforming);
