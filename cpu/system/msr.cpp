@@ -179,8 +179,12 @@ bool is_machine_check(uint32_t index) {
 bool write_machine_check(Cpu& cpu, uint32_t index, uint64_t value) {
   const uint32_t offset = index - msr::kMachineCheckFirst;
   const bool is_control = (offset & 3) == 0;
-  // Software may only clear STATUS, ADDR and MISC.
-  if (!is_control && value != 0) return false;
+  const bool is_status = (offset & 3) == 1;
+  // CTL is all or nothing but for two bits that kernels clear because of errata (AMD family 0FH: GART errors, P6: bit
+  // 0); STATUS may only be cleared; what ADDR and MISC take depends on the bank.
+  constexpr uint64_t kOptional = 1u << 10 | 1;
+  if (is_control && value != 0 && (value | kOptional) != ~uint64_t{0}) return false;
+  if (is_status && value != 0) return false;
   cpu.machine_check[offset] = value;
   return true;
 }
@@ -191,14 +195,16 @@ bool write_machine_check(Cpu& cpu, uint32_t index, uint64_t value) {
 // Registers of AMD processors that firmware and kernels look at: they read as 0 and take any value without effect.
 bool is_amd_configuration(uint32_t index) {
   constexpr uint32_t kRegisters[] = {
-      0xC0010010,                          // SYSCFG
-      0xC0010015,                          // HWCR
-      0xC001001A, 0xC001001D,              // TOP_MEM, TOP_MEM2
-      0xC001001F, 0xC0010020,              // NB_CFG, PATCH_LOADER
-      0xC0010055, 0xC0010058,              // INT_PENDING, MMIO_CFG_BASE_ADDRESS
-      0xC0010112, 0xC0010113,              // SMM_ADDR, SMM_MASK
-      0xC0011020, 0xC0011021, 0xC0011022,  // LS_CFG, IC_CFG, DC_CFG
-      0xC0011023, 0xC0011029, 0xC001102A,  // BU_CFG, DE_CFG, BU_CFG2
+      0xC0010000, 0xC0010001, 0xC0010002, 0xC0010003,  // PERF_CTL0-3
+      0xC0010004, 0xC0010005, 0xC0010006, 0xC0010007,  // PERF_CTR0-3
+      0xC0010010,                                      // SYSCFG
+      0xC0010015,                                      // HWCR
+      0xC001001A, 0xC001001D,                          // TOP_MEM, TOP_MEM2
+      0xC001001F, 0xC0010020,                          // NB_CFG, PATCH_LOADER
+      0xC0010055, 0xC0010058,                          // INT_PENDING, MMIO_CFG_BASE_ADDRESS
+      0xC0010112, 0xC0010113,                          // SMM_ADDR, SMM_MASK
+      0xC0011020, 0xC0011021, 0xC0011022,              // LS_CFG, IC_CFG, DC_CFG
+      0xC0011023, 0xC0011029, 0xC001102A,              // BU_CFG, DE_CFG, BU_CFG2
   };
   for (const uint32_t known : kRegisters) {
     if (index == known) return true;

@@ -95,6 +95,22 @@ TEST_F(Msr, MachineCheckStatusCanOnlyBeCleared) {
   EXPECT_TRUE(write_msr(*cpu, 0x401, 0));
 }
 
+TEST_F(Msr, MachineCheckControlIsAllOrNothing) {
+  enter_long();
+  EXPECT_FALSE(write_msr(*cpu, 0x400, 0xAAAAAAAAAAAAAAAA));
+  EXPECT_TRUE(write_msr(*cpu, 0x402, 0xAAAAAAAAAAAAAAAA));
+  EXPECT_EQ(read(0x402), 0xAAAAAAAAAAAAAAAAu);
+  EXPECT_TRUE(is_gp_to_read(0x400 + 4 * 10));
+}
+
+// Xen clears them on its way up.
+TEST_F(Msr, PerformanceCountersOfAmdModelsStandStill) {
+  enter_long();
+  EXPECT_TRUE(write_msr(*cpu, 0xC0010004, 5));
+  EXPECT_EQ(read(0xC0010004), 0u);
+  EXPECT_FALSE(write_msr(*cpu, 0xC0010008, 0));
+}
+
 TEST_F(Msr, SmbaseIsVisibleInSmmOnly) {
   enter_long();
   EXPECT_TRUE(is_gp_to_read(0x9E));
