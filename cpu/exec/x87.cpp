@@ -24,27 +24,35 @@ void x87_initialize(Cpu& cpu) {
   x87_set_words(cpu, kX87ControlInitial, 0);
 }
 
+namespace {
+// Where the sign and exponent of a ten-byte operand lie: an access of its own, with its own checks.
+uint64_t sign_exponent_linear(Cpu& cpu, const Op& op, bool write) {
+  return segment_linear(cpu, op.segment, effective_address(cpu, op) + 8, 2, write);
+}
+}  // namespace
+
 X87Register x87_load_extended(Cpu& cpu, const Op& op) {
   const bool stack = op.segment == kSs;
-  const uint64_t linear = operand_linear(cpu, op, 10, false);
   X87Register value;
-  value.significand = load_linear<uint64_t>(cpu, cpu.tlb, linear, stack);
-  value.sign_exponent = load_linear<uint16_t>(cpu, cpu.tlb, cpu.wrap_linear(linear + 8), stack);
+  value.significand = load_linear<uint64_t>(cpu, cpu.tlb, operand_linear(cpu, op, 8, false), stack);
+  value.sign_exponent = load_linear<uint16_t>(cpu, cpu.tlb, sign_exponent_linear(cpu, op, false), stack);
   return value;
 }
 
-void x87_probe_extended(Cpu& cpu, uint64_t linear, bool stack) {
+void x87_probe_extended(Cpu& cpu, const Op& op) {
   const Protection protection = cpu.mmu().current_protection();
-  cpu.mmu().probe_write(linear, 8, protection, stack);
-  cpu.mmu().probe_write(cpu.wrap_linear(linear + 8), 2, protection, stack);
+  const bool stack = op.segment == kSs;
+  cpu.mmu().probe_write(operand_linear(cpu, op, 8, true), 8, protection, stack);
+  cpu.mmu().probe_write(sign_exponent_linear(cpu, op, true), 2, protection, stack);
 }
 
 void x87_store_extended(Cpu& cpu, const Op& op, const X87Register& value) {
   const bool stack = op.segment == kSs;
-  const uint64_t linear = operand_linear(cpu, op, 10, true);
-  if ((linear & 0xFFF) > 0xFF6) x87_probe_extended(cpu, linear, stack);
+  const uint64_t linear = operand_linear(cpu, op, 8, true);
+  if ((linear & 0xFFF) > 0xFF6) x87_probe_extended(cpu, op);
+  const uint64_t second = sign_exponent_linear(cpu, op, true);
   store_linear<uint64_t>(cpu, cpu.tlb, linear, value.significand, stack);
-  store_linear<uint16_t>(cpu, cpu.tlb, cpu.wrap_linear(linear + 8), value.sign_exponent, stack);
+  store_linear<uint16_t>(cpu, cpu.tlb, second, value.sign_exponent, stack);
 }
 
 bool x87_may_go_on(Cpu& cpu, const Op& op) {

@@ -97,7 +97,7 @@ void x87_initialize(Cpu& cpu);
 
 X87Register x87_load_extended(Cpu& cpu, const Op& op);
 // The faults of a store of 10 bytes, which counts as one of 8 and one of 2.
-void x87_probe_extended(Cpu& cpu, uint64_t linear, bool stack);
+void x87_probe_extended(Cpu& cpu, const Op& op);
 void x87_store_extended(Cpu& cpu, const Op& op, const X87Register& value);
 
 // --- Handlers --------------------------------------------------------------------------------------------------------

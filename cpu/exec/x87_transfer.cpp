@@ -79,11 +79,7 @@ void finish_store(X87State& x87, const Outcome& outcome, bool pop) {
 // Faults of the destination come before unmasked exceptions, which store nothing.
 void check_destination(Cpu& cpu, const Op& op, unsigned size) {
   const uint64_t linear = operand_linear(cpu, op, size, true);
-  if (size == 10) {
-    x87_probe_extended(cpu, linear, op.segment == kSs);
-  } else {
-    cpu.mmu().probe_write(linear, size, cpu.mmu().current_protection(), op.segment == kSs);
-  }
+  cpu.mmu().probe_write(linear, size, cpu.mmu().current_protection(), op.segment == kSs);
 }
 
 template <Format kFormat, typename T, bool kPop, bool kTruncate>
@@ -103,7 +99,7 @@ void store_bcd(Cpu& cpu, const Op& op) {
   if (outcome.done) {
     x87_store_extended(cpu, op, result);
   } else {
-    check_destination(cpu, op, 10);
+    x87_probe_extended(cpu, op);
   }
   finish_store(cpu.x87, outcome, true);
 }
@@ -114,7 +110,7 @@ void store_extended(Cpu& cpu, const Op& op) {
     if (masked) {
       x87_store_extended(cpu, op, kX87Indefinite);
     } else {
-      check_destination(cpu, op, 10);
+      x87_probe_extended(cpu, op);
     }
     x87_stack_underflow(x87);
     if (masked) x87_pop(x87);
