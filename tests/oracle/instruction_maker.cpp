@@ -29,21 +29,6 @@ bool uses(const Row& row, Location location) {
                      [&](const auto& operand) { return operand.location == location; });
 }
 
-bool is_string(Mnemonic mnemonic) {
-  switch (mnemonic) {
-    case Mnemonic::Movs:
-    case Mnemonic::Cmps:
-    case Mnemonic::Scas:
-    case Mnemonic::Lods:
-    case Mnemonic::Stos:
-    case Mnemonic::Ins:
-    case Mnemonic::Outs:
-      return true;
-    default:
-      return false;
-  }
-}
-
 // But for bit 17, which is AMD's misaligned SSE mode.
 uint32_t random_mxcsr_with_reserved_bits(Random& random) { return static_cast<uint32_t>(random.integer()) & ~0x20000u; }
 
@@ -75,7 +60,7 @@ void InstructionMaker::encode_prefixes(const Row& row) {
   if (!names_cr8 && random_.percent(lockable ? 20 : 1)) prefixes.push_back(0xF0);
   // The host lets F2 and F3 change the condition of LOOPE and LOOPNE, which no manual says.
   const bool loop = row.mnemonic == Mnemonic::Loope || row.mnemonic == Mnemonic::Loopne;
-  if (row.prefixes == prefix::kIgnored && !loop && random_.percent(is_string(row.mnemonic) ? 65 : 2)) {
+  if (row.prefixes == prefix::kIgnored && !loop && random_.percent(is_string(row) ? 65 : 2)) {
     prefixes.push_back(random_.percent(50) ? 0xF2 : 0xF3);
   }
   for (size_t i = prefixes.size(); i > 1; --i) std::swap(prefixes[i - 1], prefixes[random_.below(i)]);
@@ -262,7 +247,9 @@ void InstructionMaker::solve_address(uint64_t target) {
   const bool has_sib = has_modrm && (out_.decoded.modrm & 7) == 4 && memory.address_size != 2;
   const unsigned displacement_at = modrm_at_ + 1 + (has_sib ? 1 : 0);
   const bool has_index = memory.index != kZero;
-  const uint64_t index = has_index ? (random_.percent(70) ? random_.below(64) : random_.integer()) : 0;
+  // What a displacement makes up for must be small.
+  const bool small = memory.base == kZero || memory.base == memory.index || random_.percent(70);
+  const uint64_t index = has_index ? (small ? random_.below(64) : random_.integer()) : 0;
   const uint64_t scaled = index << memory.scale;
   const uint64_t mask = memory.address_size == 8 ? ~uint64_t{0} : (uint64_t{1} << memory.address_size * 8) - 1;
   const auto give = [&](unsigned number, uint64_t value) { set(number, (value & mask) | noise(memory.address_size)); };
@@ -335,7 +322,7 @@ void InstructionMaker::fill_memory(uint64_t target) {
 
 void InstructionMaker::place_memory() {
   const Instruction& instruction = out_.decoded;
-  if (!instruction.has_memory() || is_string(instruction.mnemonic)) return;
+  if (!instruction.has_memory() || is_string(*instruction.row)) return;
   if (instruction.mnemonic == Mnemonic::Lea && instruction.memory.base != kRip && random_.percent(80)) return;
   const unsigned size = memory_bytes();
   const bool aligned =
@@ -348,8 +335,9 @@ void InstructionMaker::place_memory() {
   if (based && target >= kUnmappedHigh) target = kUnmappedHigh;
   const bool limited_stack = !code_64_ && instruction.memory.segment == kSs;
   if (strict || (aligned && (limited_stack || target >= kDataEnd))) target &= ~uint64_t{15};
-  // Cannot be placed exactly.
-  out_.unwanted = aligned && instruction.memory.index == instruction.memory.base;
+  // Cannot be placed exactly; and ESP's upper half is the host area's on a 16-bit stack.
+  const bool near_host_area = !code_64_ && initial_.stack_selector == kLocalData16 && is_address_register(kRsp);
+  out_.unwanted = near_host_area || (aligned && instruction.memory.index == instruction.memory.base);
   // In which parts long operands and masked stores check the segment's limit is written nowhere.
   const bool parts =
       size > 16 || instruction.mnemonic == Mnemonic::Maskmovq || instruction.mnemonic == Mnemonic::Maskmovdqu;
@@ -360,7 +348,7 @@ void InstructionMaker::place_memory() {
   if (bit_string && (based || random_.percent(90))) {
     const unsigned number = instruction.operands[1].number;
     set(number, random_.below(1024) - uint64_t{512});
-    if (based && (number == instruction.memory.base || number == instruction.memory.index)) out_.unwanted = true;
+    if (based && is_address_register(number)) out_.unwanted = true;
   }
   if (uses(*instruction.row, Location::Offset)) {
     const uint64_t offset = target - base_of(instruction.memory.segment);
@@ -373,249 +361,6 @@ void InstructionMaker::place_memory() {
   out_.memory_size = size;
   solve_address(target);
   fill_memory(target);
-}
-
-// --- Circumstances ---------------------------------------------------------------------------------------------------
-
-// Where a branch may go, as an offset into CS: into INT3s, to the end of the test, or where fetching faults.
-uint64_t InstructionMaker::branch_target() {
-  const uint64_t base = base_of(kCs);
-  switch (random_.below(12)) {
-    case 0:
-      return kData + random_.below(kPage) - base;  // no execute
-    case 1:
-      return kDataEnd + random_.below(kPage) - base;
-    case 2:
-      if (!code_64_ || faults_ == 0) return kDataEnd - base;
-      return random_.percent(50) ? random_.next() : 0x800000000000 - random_.below(2);
-    case 3:
-    case 4:
-    case 5:
-      return kCodeEnd - 16 + random_.below(20) - base;
-    default:
-      return code_64_ ? kExit : kCode + random_.below(40) - base;
-  }
-}
-
-void InstructionMaker::prepare_string() {
-  const Instruction& instruction = out_.decoded;
-  unsigned size = 1;
-  for (const auto& operand : instruction.operands) {
-    if (operand.kind == OperandKind::Memory) size = operand.size;
-  }
-  const bool repeats = instruction.repeat || instruction.repeat_not;
-  uint64_t count = random_.below(20);
-  if (random_.percent(3)) count = random_.below(2000);
-  if (random_.percent(2)) count = random_.integer();
-  if (repeats) set(kRcx, count);
-  const unsigned room = static_cast<unsigned>(std::min<uint64_t>(size * 20, 512));
-  uint64_t source = choose_target(room, 1), destination = choose_target(room, 1);
-  if (random_.percent(25)) destination = source + random_.below(64) - 32;  // overlap
-  const unsigned segment = instruction.segment_override != kNoSegment ? instruction.segment_override : unsigned{kDs};
-  const uint64_t mask =
-      instruction.address_size == 8 ? ~uint64_t{0} : (uint64_t{1} << instruction.address_size * 8) - 1;
-  set(kRsi, ((source - base_of(segment)) & mask) | noise(instruction.address_size));
-  set(kRdi, ((destination - base_of(kEs)) & mask) | noise(instruction.address_size));
-  // Equal parts, so that comparisons go on for a while.
-  if (random_.percent(60)) {
-    std::vector<uint8_t> pattern(room, static_cast<uint8_t>(random_.below(3)));
-    if (random_.percent(50)) pattern[random_.below(room)] ^= 0x80;
-    poke(source, pattern);
-    pattern[random_.below(room)] ^= static_cast<uint8_t>(random_.below(3));
-    poke(destination, pattern);
-    if (random_.percent(50)) set(kRax, pattern[0] * 0x0101010101010101);
-  }
-}
-
-void InstructionMaker::prepare_branch() {
-  const Instruction& instruction = out_.decoded;
-  const auto& operand = instruction.operands[0];
-  switch (operand.kind) {
-    case OperandKind::Relative:
-      out_.branch_size = operand.size;
-      out_.branch_at = static_cast<unsigned>(out_.bytes.size() - operand.size);
-      break;
-    case OperandKind::General:
-      set(operand.number, branch_target());
-      break;
-    case OperandKind::Memory:
-      poke_value(out_.memory_target, branch_target());
-      break;
-    default:
-      break;
-  }
-}
-
-// Between the modes, to the end of the test, or to a selector that is none.
-InstructionMaker::FarTarget InstructionMaker::far_target() {
-  static constexpr uint16_t kCodeSelectors[] = {kCode64Selector, kCode32Selector, kLocalCode16, kLocalCode32};
-  const uint16_t selector = random_.pick(kCodeSelectors);
-  const uint64_t breakpoints = kCode + random_.below(40) - segment_base(selector);
-  switch (random_.below(8)) {
-    case 0:
-    case 1:
-      return {kExit, kCode64Selector};
-    case 2:
-      return {breakpoints, random_selector(random_)};
-    case 3:
-      return {random_.percent(50) ? kData : random_.integer(), kCode64Selector};
-    case 4:
-      return {kDataEnd + 8 - segment_base(selector), selector};
-    default:
-      return {breakpoints, selector};
-  }
-}
-
-void InstructionMaker::prepare_far_transfer() {
-  const FarTarget target = far_target();
-  const unsigned size = std::min<unsigned>(out_.decoded.operand_size, 4);
-  std::array<uint8_t, 6> pointer{};
-  std::memcpy(pointer.data(), &target.offset, size);
-  std::memcpy(pointer.data() + size, &target.selector, 2);
-  // The host pushes as the new mode does: with its width of RSP, and without SS' base in 64-bit mode.
-  const bool odd_stack = out_.decoded.memory.base == kRsp || base_of(kSs) != 0;
-  out_.unwanted = out_.decoded.mnemonic == Mnemonic::CallFar && odd_stack;
-  const std::span used(pointer.data(), size + 2);
-  if (out_.decoded.has_memory()) {
-    poke(out_.memory_target, used);
-  } else {
-    std::copy(used.begin(), used.end(), out_.bytes.end() - static_cast<ptrdiff_t>(used.size()));
-  }
-}
-
-// RIP and CS, then for IRET RFLAGS, RSP and SS, in slots of the operand size.
-void InstructionMaker::prepare_far_return(bool interrupt) {
-  const FarTarget target = far_target();
-  const uint16_t stack_selector = random_.percent(80) ? kDataSelector : random_selector(random_);
-  uint64_t flags = random_.percent(80) ? (random_.next() & 0xCD5) | 0x202 : random_.next() & ~rflags::kAc;
-  // At kExit there is other code on the host than in the interpreter.
-  if (target.offset == kExit) flags &= ~(rflags::kTf | rflags::kRf);
-  // In which order the slots are read is not written anywhere, so all must be readable.
-  const uint64_t rsp = kStack + random_.below(64);
-  set(kRsp, rsp - base_of(kSs));
-  if (!interrupt && out_.decoded.operands[0].kind == OperandKind::Immediate) {
-    out_.bytes.back() = 0;
-  }
-  const uint64_t slots[] = {target.offset, target.selector, flags, kStack + random_.below(16) * 8, stack_selector};
-  const unsigned size = out_.decoded.operand_size;
-  for (unsigned i = 0; i < (interrupt ? 5 : 2); ++i) {
-    poke(rsp + i * size, {reinterpret_cast<const uint8_t*>(&slots[i]), size});
-  }
-}
-
-void InstructionMaker::prepare() {
-  const Instruction& instruction = out_.decoded;
-  const auto& operands = instruction.operands;
-  switch (instruction.mnemonic) {
-    case Mnemonic::Movs:
-    case Mnemonic::Cmps:
-    case Mnemonic::Scas:
-    case Mnemonic::Lods:
-    case Mnemonic::Stos:
-    case Mnemonic::Ins:
-    case Mnemonic::Outs:
-      prepare_string();
-      break;
-    case Mnemonic::Xlat: {
-      const uint64_t al = random_.below(256);
-      for (RegisterSetting& setting : out_.settings) setting.value -= al;
-      set(kRax, (random_.next() & ~uint64_t{0xFF}) | al);
-      break;
-    }
-    case Mnemonic::Loop:
-    case Mnemonic::Loope:
-    case Mnemonic::Loopne:
-    case Mnemonic::Jcxz:
-      if (random_.percent(80)) set(kRcx, random_.below(3) | (random_.percent(30) ? random_.next() << 32 : 0));
-      prepare_branch();
-      break;
-    case Mnemonic::Jcc:
-    case Mnemonic::Jmp:
-    case Mnemonic::Call:
-      prepare_branch();
-      if (operands[0].kind == OperandKind::Memory && !out_.settings.empty() && out_.settings[0].number == kRsp) break;
-      break;
-    case Mnemonic::JmpFar:
-    case Mnemonic::CallFar:
-      prepare_far_transfer();
-      break;
-    case Mnemonic::RetFar:
-    case Mnemonic::Iret:
-      prepare_far_return(instruction.mnemonic == Mnemonic::Iret);
-      break;
-    case Mnemonic::Enter:
-    case Mnemonic::Leave:
-      set(kRbp, choose_target(64, 8) - base_of(kSs));
-      if (instruction.mnemonic == Mnemonic::Enter) {
-        out_.bytes[out_.bytes.size() - 2] = random_.percent(80) ? 0 : static_cast<uint8_t>(random_.below(256));
-        out_.bytes[out_.bytes.size() - 1] = static_cast<uint8_t>(random_.below(random_.percent(90) ? 5 : 256));
-      }
-      break;
-    case Mnemonic::Div:
-    case Mnemonic::Idiv:
-      if (random_.percent(70)) {
-        const uint64_t low = random_.integer();
-        set(kRax, operands[0].size == 1 ? random_.below(0x8000) : low);
-        if (operands[0].number != kRdx || operands[0].kind == OperandKind::Memory) {
-          set(kRdx, random_.percent(50)
-                        ? random_.below(16)
-                        : static_cast<uint64_t>(static_cast<int64_t>(low << (64 - operands[0].size * 8)) >> 63));
-        }
-      }
-      break;
-    case Mnemonic::Mov:
-    case Mnemonic::Pop:
-    case Mnemonic::Lar:
-    case Mnemonic::Lsl:
-    case Mnemonic::Verr:
-    case Mnemonic::Verw:
-    case Mnemonic::Arpl:
-      if (instruction.row->group != decode::Group::Segment) break;
-      for (const auto& operand : operands) {
-        if (operand.kind == OperandKind::General) {
-          set(operand.number, (random_.next() & ~uint64_t{0xFFFF}) | random_selector(random_));
-        } else if (operand.kind == OperandKind::Memory) {
-          poke_value(out_.memory_target, random_selector(random_));
-        }
-      }
-      break;
-    case Mnemonic::Lds:
-    case Mnemonic::Les:
-    case Mnemonic::Lfs:
-    case Mnemonic::Lgs:
-    case Mnemonic::Lss:
-      // Behind an offset of 2 or 4 bytes.
-      poke_value(out_.memory_target + std::min(out_.memory_size - 2, 4u), random_selector(random_));
-      break;
-    case Mnemonic::Int:
-      if (out_.bytes.back() == 0x80) out_.bytes.back() = 0x81;
-      break;
-    case Mnemonic::Pcmpestri:
-    case Mnemonic::Pcmpestrm:
-      set(kRax, random_.percent(90) ? random_.below(40) - uint64_t{20} : random_.integer());
-      set(kRdx, random_.percent(90) ? random_.below(40) - uint64_t{20} : random_.integer());
-      break;
-    case Mnemonic::Shl:
-    case Mnemonic::Shr:
-    case Mnemonic::Sar:
-    case Mnemonic::Rol:
-    case Mnemonic::Ror:
-    case Mnemonic::Rcl:
-    case Mnemonic::Rcr:
-    case Mnemonic::Shld:
-    case Mnemonic::Shrd:
-      // Words shifted by more than 16 are undefined.
-      if (instruction.operand_size == 2 && operands[2].kind == OperandKind::Immediate) out_.bytes.back() &= 0xEF;
-      if (instruction.operand_size == 2 && operands[2].kind == OperandKind::General) {
-        set(kRcx, (random_.next() & ~uint64_t{0xFF}) | random_.below(17));
-      } else if (random_.percent(50)) {
-        const uint64_t value = random_.integer();
-        set(kRcx, (value & ~uint64_t{0xFF}) | random_.below(70));
-      }
-      break;
-    default:
-      break;
-  }
 }
 
 // --- Values ----------------------------------------------------------------------------------------------------------

@@ -18,6 +18,11 @@ struct RegisterSetting {
   uint64_t value;
 };
 
+inline bool is_string(const decode::Row& row) {
+  return row.group == decode::Group::String || row.mnemonic == decode::Mnemonic::Ins ||
+         row.mnemonic == decode::Mnemonic::Outs;
+}
+
 struct MadeInstruction {
   std::vector<uint8_t> bytes;
   decode::Instruction decoded;
@@ -71,6 +76,10 @@ class InstructionMaker {
   void prepare_string();
   void prepare_branch();
   uint64_t branch_target();
+  void prepare_frame();
+  void prepare_division();
+  void prepare_selectors();
+  void prepare_shift();
   void prepare_far_transfer();
   void prepare_far_return(bool interrupt);
   struct FarTarget {
@@ -79,6 +88,13 @@ class InstructionMaker {
   };
   FarTarget far_target();
   void set(unsigned number, uint64_t value) { out_.settings.push_back({static_cast<uint8_t>(number), value}); }
+  bool is_address_register(unsigned number) const {
+    return out_.decoded.has_memory() && (out_.decoded.memory.base == number || out_.decoded.memory.index == number);
+  }
+  // The same for a value that matters less than an address in the same register.
+  void set_operand(unsigned number, uint64_t value) {
+    if (!is_address_register(number)) set(number, value);
+  }
   void poke(uint64_t address, std::span<const uint8_t> bytes);
   template <typename T>
   void poke_value(uint64_t address, const T& value) {
