@@ -115,6 +115,14 @@
         OUT     COM1_IER, 0
 .endm
 
+// For loops: counts differences instead of a line each.
+.macro CHECK_QUIETLY actual, expected
+        cmp     \expected, \actual
+        je      71f
+        incq    differences
+71:
+.endm
+
         .text
 main:
         OUT     COM1_IER, 0
@@ -133,6 +141,7 @@ main:
         call    timer_one_shot
         call    timer_periodic
         call    timer_deadline
+        call    within_string_instruction
         call    apic_errors
         call    halt
         call    x2apic
@@ -675,6 +684,52 @@ timer_deadline:
         WRITE_APIC APIC_LVT_TIMER, LVT_MASKED
 1:      ret
 
+// --- Interrupts in the middle of a string instruction (vol. 2, REP) ------------------------------------------------------------------
+        .set    BLOCK, 0x1000000                // 16 MiB in, 32 MiB long; the machine has 128 MiB
+        .set    BLOCK_SIZE, 0x2000000
+
+string_timer_hook:
+        incq    timer_count
+        mov     FRAME_IP(%rax), %rcx
+        cmp     $repeated_store, %rcx
+        jne     1f
+        incq    interrupted_inside
+1:      WRITE_APIC APIC_EOI, 0
+        ret
+
+within_string_instruction:
+        HOOK    TIMER_VECTOR, string_timer_hook
+        movq    $0, timer_count
+        movq    $0, interrupted_inside
+        WRITE_APIC APIC_LVT_TIMER, TIMER_PERIODIC | TIMER_VECTOR
+        WRITE_APIC APIC_TIMER_INITIAL, 100000
+        movl    $20, %ebx
+1:      mov     $BLOCK, %rdi
+        movl    $(BLOCK_SIZE / 8), %ecx
+        mov     %rbx, %rax
+        sti
+repeated_store:
+        rep stosq
+        cli
+        CHECK_QUIETLY %rcx, $0
+        CHECK_QUIETLY %rdi, $(BLOCK + BLOCK_SIZE)
+        decl    %ebx
+        jnz     1b
+        WRITE_APIC APIC_TIMER_INITIAL, 0
+        WRITE_APIC APIC_LVT_TIMER, LVT_MASKED
+        CHECK   "REP STOSQ ends as it should with interrupts", differences, $0
+        cmpq    $0, interrupted_inside
+        setne   %al
+        movzbl  %al, %eax
+        CHECK   "interrupts come within it", %rax, $1
+        mov     $BLOCK, %rdi
+        movl    $(BLOCK_SIZE / 8), %ecx
+        movl    $1, %eax
+        repe scasq
+        CHECK   "every word was stored", %rcx, $0
+        HOOK    TIMER_VECTOR, timer_hook
+        ret
+
 // --- Errors and software disable (10.5.3, 10.4.7.2) -----------------------------------------------------------------------------------
 apic_errors:
         WRITE_APIC APIC_ESR, 0
@@ -816,3 +871,5 @@ priority_inside:        .skip 8
 service_inside:         .skip 8
 nested_vector:          .skip 8
 timer_count:            .skip 8
+interrupted_inside:     .skip 8
+differences:            .skip 8

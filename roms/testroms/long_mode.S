@@ -53,6 +53,9 @@ main:
         call    interrupt_shadows
         call    non_maskable_interrupts
         call    double_fault
+        call    system_segments
+        call    wide_operands
+        call    model_specific_registers
         call    control_registers               // last, as QEMU's TCG accepts what breaks it
         ret
 
@@ -875,6 +878,29 @@ breakpoints:
         CATCH   "write breakpoint on a push", DB
         CHECK   "behind the push", fault_ip, $1b
 
+        BREAKPOINT (page + 0xFF8), ON_WRITE, LENGTH_8
+        TRY
+        movq    $0, page + 0xFFC
+1:      nop
+        CATCH   "write breakpoint on a store over a page's end", DB
+        CHECK   "behind the store", fault_ip, $1b
+        BREAKPOINT (page + 0x1000), ON_WRITE, LENGTH_1
+        TRY
+        movq    $0, page + 0xFF9
+1:      nop
+        CATCH   "write breakpoint on its last byte, in the second page", DB
+        NO_BREAKPOINT
+        TRY
+        movq    $0, page + 0xFF9
+        CATCH   "no breakpoint any more", NO_FAULT
+        BREAKPOINT page, ON_WRITE, LENGTH_1
+        TRY
+        mov     $page, %rdi
+        movl    $64, %ecx
+        xorl    %eax, %eax
+        rep stosq
+        CATCH   "write breakpoint in a long REP STOSQ", DB
+        CHECK   "after the first", %rcx, $63
         SET_BITS cr4, CR4_DE
         BREAKPOINT 0x80, ON_PORT, LENGTH_1
         TRY
@@ -1158,6 +1184,159 @@ double_fault:
         CATCH   "#BP on a stack that is not canonical", DF      // #SS follows #BP, and its frame fails too
         ret
 
+// --- System descriptors of 16 bytes (3.5.2, 7.2.3) -----------------------------------------------------------------------------------
+        .set    WIDE, FREE + 24                 // 16 bytes
+        .set    LAST, GDT_LIMIT - 7             // a slot whose second half lies behind the GDT's limit
+
+system_segments:
+        SET_SEGMENT_AT WIDE, words, 15, 0x82, 0
+        movq    $0, gdt + WIDE + 8
+        TRY
+        movl    $WIDE, %eax
+        lldt    %ax
+        CATCH   "LLDT", NO_FAULT
+        movl    $0x8000, gdt + WIDE + 8
+        TRY
+        movl    $WIDE, %eax
+        lldt    %ax
+        CATCH   "LLDT with a base that is not canonical", GP, WIDE      // QEMU's TCG does not check
+        movl    $0, gdt + WIDE + 8
+        SET_SEGMENT LAST, 0, 15, 0x82, 0
+        TRY
+        movl    $LAST, %eax
+        lldt    %ax
+        CATCH   "a system descriptor must lie in the GDT as a whole", GP, LAST
+        xorl    %eax, %eax
+        lldt    %ax
+        SET_SEGMENT_AT WIDE, words, 0x67, 0x81, 0
+        TRY
+        movl    $WIDE, %eax
+        ltr     %ax
+        CATCH   "LTR of a 16-bit TSS", GP, WIDE
+        SET_SEGMENT_AT WIDE, words, 0x67, 0x89, 0
+        TRY
+        pushq   $WIDE
+        pushq   $0
+        ljmp    *4(%rsp)
+        CATCH   "far jump to a TSS", GP, WIDE
+        movl    $WIDE, %ecx
+        movl    $0xDEAD, %eax
+        lar     %ecx, %eax
+        andl    $~0xF0000, %eax
+        CHECK   "LAR of a TSS", %rax, $0x8900
+        SET_SEGMENT WIDE, 0, 0, 0x85, 0
+        movl    $0xDEAD, %eax
+        lar     %ecx, %eax
+        CHECK   "LAR of a task gate", %rax, $0xDEAD
+        SET_SEGMENT WIDE, 0, 0xFFFFF, DATA_ACCESS & ~0x80, FLAT
+        TRY
+        movl    $WIDE, %eax
+        movw    %ax, %ds
+        CATCH   "data segment not present", NP, WIDE
+        TRY
+        xorl    %eax, %eax
+        movw    %ax, %ss
+        CATCH   "null SS in 64-bit ring 0", NO_FAULT
+        TRY
+        movl    $3, %eax
+        movw    %ax, %ss
+        CATCH   "null SS with RPL 3 in ring 0", GP
+        TRY_USER
+        movl    $3, %eax
+        movw    %ax, %ss
+        CATCH   "null SS in ring 3", GP
+        ret
+
+// --- Operands of 64-bit mode ------------------------------------------------------------------------------------------------------------
+wide_operands:
+        movq    $-1, buffer + 8
+        sgdt    buffer
+        movzwl  buffer, %eax
+        CHECK   "SGDT: limit", %rax, $GDT_LIMIT
+        mov     buffer + 2, %rax
+        CHECK   "SGDT: base of 8 bytes", %rax, $gdt
+        movw    $0xFF, buffer
+        NON_CANONICAL rax
+        mov     %rax, buffer + 2
+        TRY
+        lgdt    buffer
+        CATCH   "LGDT of a base that is not canonical", GP
+        TRY
+        lidt    buffer
+        CATCH   "LIDT of a base that is not canonical", GP
+        TRY
+        lock cmpxchg16b buffer + 8
+        CATCH   "CMPXCHG16B at an address that is no multiple of 16", GP
+        // Far pointers of m16:64.
+        movl    $1f, buffer
+        movl    $0, buffer + 4
+        movw    $CODE64, buffer + 8
+        TRY
+        rex64 ljmp *buffer
+        FAIL    "far jump by m16:64 went on"
+1:      CATCH   "far jump by m16:64", NO_FAULT
+        NON_CANONICAL rax
+        mov     %rax, buffer
+        TRY
+1:      rex64 ljmp *buffer
+        CATCH   "far jump by m16:64 to an address that is not canonical", GP
+        CHECK   "faults at the jump", fault_ip, $1b
+        movq    $ist_stack2_top, buffer
+        movw    $DATA, buffer + 8
+        TRY
+        lssq    buffer, %rsp
+        mov     %rsp, %rdi
+        CATCH   "LSS of 64 bits", NO_FAULT
+        CHECK   "RSP", %rdi, $ist_stack2_top
+        mov     $-1, %rax
+        movw    %ds, %ax
+        mov     $-1, %rdi
+        movl    %ds, %edi
+        CHECK   "MOV of a segment register to 32 bits clears the rest", %rdi, $DATA
+        mov     $-1, %rdi
+        str     %edi
+        CHECK   "STR to 32 bits", %rdi, $TSS
+        mov     %cr0, %rax
+        mov     $-1, %rdi
+        smsw    %rdi
+        andl    $0xFFFF, %eax
+        andl    $0xFFFF, %edi
+        CHECK   "SMSW of 64 bits", %rdi, %rax
+        ret
+
+model_specific_registers:
+        TRY
+        READ_MSR 0x12345678
+        CATCH   "RDMSR of an unknown register", GP
+        TRY
+        WRITE_MSR 0x12345678, 0
+        CATCH   "WRMSR of an unknown register", GP
+        TRY_USER
+        READ_MSR MSR_EFER
+        CATCH   "RDMSR in ring 3", GP
+        TRY
+        WRITE_MSR 0x1B, 0xFEE00900, 0x80000000
+        CATCH   "reserved bits of IA32_APIC_BASE", GP
+        TRY
+        WRITE_MSR 0x277, 2
+        CATCH   "reserved memory type in IA32_PAT", GP
+        READ_MSR 0x10
+        mov     %rax, %rsi
+        mov     %rdx, %rdi
+        shl     $32, %rdi
+        or      %rdi, %rsi
+        rdtsc
+        shl     $32, %rdx
+        or      %rdx, %rax
+        cmp     %rsi, %rax
+        setae   %al
+        movzbl  %al, %eax
+        CHECK   "IA32_TIME_STAMP_COUNTER and RDTSC agree", %rax, $1
+        WRITE_MSR 0xC0000103, 0x1234
+        rdtscp
+        CHECK   "RDTSCP reads TSC_AUX", %rcx, $0x1234
+        ret
+
         .data
         .balign 8
 words:  .quad   0, 0x1111, 0x2222, 0
@@ -1169,7 +1348,8 @@ compatibility_pointer:
         .word   CODE32
 
         .bss
-        .balign 16
+        .balign 0x1000
+page:   .skip   0x2000
 buffer: .skip   64
 noted_ss:               .skip 8
 noted_cs:               .skip 8
