@@ -65,6 +65,7 @@ main:
         call    read_modify_write
         call    stack_faults
         call    string_faults
+        call    implicit_accesses
         ret
 
 reload_cr3:
@@ -884,6 +885,100 @@ string_faults:
         CHECK   "leaves RDI", %rdi, $WINDOW
         ret
 
+// --- What the processor reads and writes by itself is the supervisor's (4.6, 4.7) -----------------------------------------------------
+        .set    HIGH_VECTOR, 0x90
+        .set    NEW_IDT, WINDOW + 0x800         // vectors from 0x80 on lie in page 1
+        .set    NEW_GDT, WINDOW + 3 * PAGE - 0x100      // selectors from 0x100 on lie in page 3
+        .set    HIGH_SELECTOR, 0x108
+
+implicit_accesses:
+        MAP     0, page_a, OPEN
+        MAP     1, page_b, OPEN
+        MAP     2, page_c, OPEN
+        MAP     3, page_d, OPEN
+        mov     $idt, %rsi
+        mov     $NEW_IDT, %rdi
+        movl    $(0x1000 / 8), %ecx
+        rep movsq
+        mov     $gdt, %rsi
+        mov     $NEW_GDT, %rdi
+        movl    $((GDT_LIMIT + 1) / 8), %ecx
+        rep movsq
+        lidt    new_idt_pointer
+        MAP     1, page_b, 0
+        TRY
+        int     $HIGH_VECTOR
+        CATCH   "IDT entry in an absent page", PF, 0
+        mov     $(NEW_IDT + HIGH_VECTOR * 16), %rax
+        CHECK   "CR2 is the entry", fault_cr2, %rax
+        TRY_USER
+        int     $HIGH_VECTOR
+        CATCH   "the same from ring 3 is no user access", PF, 0
+        MAP     1, page_b, PRESENT
+        TRY_USER
+        int     $HIGH_VECTOR
+        CATCH   "IDT in a supervisor page", HIGH_VECTOR
+        lidt    idt_pointer
+
+        lgdt    new_gdt_pointer
+        movabsq $0x00CFF2000000FFFF, %rax       // user data, not accessed
+        mov     %rax, NEW_GDT + HIGH_SELECTOR
+        MAP     3, page_d, 0
+        TRY_USER
+        movl    $(HIGH_SELECTOR | 3), %eax
+        movw    %ax, %fs
+        CATCH   "GDT entry in an absent page, from ring 3", PF, 0
+        MAP     3, page_d, PRESENT
+        TRY_USER
+        movl    $(HIGH_SELECTOR | 3), %eax
+        movw    %ax, %fs
+        CATCH   "the accessed bit in a read-only page", PF, E_P | E_W
+        MAP     3, page_d, PRESENT | WRITABLE
+        TRY_USER
+        movl    $(HIGH_SELECTOR | 3), %eax
+        movw    %ax, %fs
+        CATCH   "GDT in a supervisor page", NO_FAULT
+        CHECK_ENTRY_FLAGS "the accessed bit makes the page dirty", 3, A | D
+        MAP     3, page_d, PRESENT
+        TRY_USER
+        movl    $(HIGH_SELECTOR | 3), %eax
+        movw    %ax, %fs
+        CATCH   "an accessed descriptor in a read-only page", NO_FAULT
+        lgdt    gdt_pointer
+        xorl    %eax, %eax
+        movw    %ax, %fs
+
+        // The stack of ring 0 in an absent page.
+        MAP     3, page_d, 0
+        movq    $(WINDOW + 4 * PAGE), tss + 4
+        SET_GATE idt, PF * 16, interrupt_stubs + PF * STUB_SIZE, CODE64, INTERRUPT_GATE, 1
+        TRY_USER
+        ud2
+        CATCH   "frame in an absent page", PF, E_W
+        CHECK   "the interrupted code is still ring 3's", fault_cs, $USER_CODE64
+        mov     $(WINDOW + 4 * PAGE - 8), %rax
+        CHECK   "CR2 is the first push", fault_cr2, %rax
+        SET_GATE idt, PF * 16, interrupt_stubs + PF * STUB_SIZE, CODE64, INTERRUPT_GATE, 0
+        SET_GATE idt, DF * 16, interrupt_stubs + DF * STUB_SIZE, CODE64, INTERRUPT_GATE, 2
+        TRY_USER
+        movb    WINDOW + 3 * PAGE, %al
+        CATCH   "a page fault whose frame is absent is #DF", DF
+        movq    $interrupt_stack_top, tss + 4
+        SET_GATE idt, DF * 16, interrupt_stubs + DF * STUB_SIZE, CODE64, INTERRUPT_GATE, 0
+        ret
+
+        .data
+        .balign 8
+        .word   0, 0, 0
+new_idt_pointer:
+        .word   0xFFF
+        .long   NEW_IDT, 0
+        .balign 8
+        .word   0, 0, 0
+new_gdt_pointer:
+        .word   GDT_LIMIT
+        .long   NEW_GDT, 0
+
         .bss
         .balign 0x1000
 window_table:           .skip 0x1000
@@ -894,6 +989,7 @@ second_window_table:    .skip 0x1000
 page_a:                 .skip 0x1000
 page_b:                 .skip 0x1000
 page_c:                 .skip 0x1000
+page_d:                 .skip 0x1000
 address_space_1:        .skip 8
 address_space_2:        .skip 8
 descriptor:             .skip 16
