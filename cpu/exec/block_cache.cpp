@@ -133,6 +133,8 @@ const Op* BlockCache::find(uint64_t rip) {
 
 // Decodes the block at the fetcher's start; `keep` puts it into the cache.
 Block* BlockCache::decode(Fetcher& fetcher, uint64_t rip, bool keep) {
+  std::array<uint8_t, kMaximumInstructions * kMaximumLength> before;
+  if (keep) std::memcpy(before.data(), fetcher.host, std::min<uint64_t>(before.size(), fetcher.available));
   Builder builder(cpu_, fetcher, keep);
   builder.build();
   const std::span<const Op> operations = builder.operations();
@@ -151,12 +153,18 @@ Block* BlockCache::decode(Fetcher& fetcher, uint64_t rip, bool keep) {
   ++counters.blocks_decoded;
   counters.instructions_decoded += builder.instructions;
   // From here on stores to these bytes are seen. Bytes that changed while they were being decoded are decoded again.
-  std::array<uint8_t, kMaximumInstructions * kMaximumLength> before;
   const uint64_t in_page = std::min<uint64_t>(block->byte_length, fetcher.available);
-  std::memcpy(before.data(), fetcher.host, in_page);
   protect(block->memory_offset, in_page);
-  if (block->second_page != kNowhere) protect(block->second_page, block->byte_length - in_page);
-  if (std::memcmp(before.data(), fetcher.host, in_page) != 0) return decode(fetcher, rip, keep);
+  bool changed = false;
+  if (block->second_page != kNowhere) {
+    const uint64_t in_second = block->byte_length - in_page;
+    protect(block->second_page, in_second);
+    changed = std::memcmp(fetcher.buffer.data() + in_page, memory.data() + block->second_page, in_second) != 0;
+  }
+  if (changed || std::memcmp(before.data(), fetcher.host, in_page) != 0) {
+    fetcher.second_page = kNowhere;
+    return decode(fetcher, rip, keep);
+  }
   remember(block);
   if (cpu_.log().enabled(LogItem::InAsm)) log_block(*block, rip);
   return block;
