@@ -39,6 +39,7 @@ main:
         call    same_block
         call    loops
         call    over_page_end
+        call    invalid_opcodes
         call    aliases
         call    remapping
         call    string_stores
@@ -222,6 +223,29 @@ over_page_end:
         CALL_AT WINDOW + 0xFFC
         movl    $0x88889999, %ecx
         CHECK   "one store over both pages", %rax, %rcx
+        ret
+
+// Bytes that were no instruction become one: 0F 04 is invalid, 0F A2 is CPUID.
+.macro BECOMES_VALID name, first, second
+        movb    $0x0F, \first
+        movb    $0x04, \second
+        TRY
+        CALL_AT \first
+        CATCH   "invalid opcode \name", UD
+        movb    $0xA2, \second
+        movb    $0xC3, \second + 1
+        TRY
+        CALL_AT \first
+        CATCH   "its second byte changed, \name", NO_FAULT
+.endm
+
+invalid_opcodes:
+        BECOMES_VALID "in one piece", page_a + 16, page_a + 17
+        BECOMES_VALID "over 64 bytes", page_a + 63, page_a + 64
+        BECOMES_VALID "over 128 bytes", page_a + 127, page_a + 128
+        MAP     0, page_a
+        MAP     1, page_b
+        BECOMES_VALID "over a page's end", WINDOW + 0xFFF, WINDOW + 0x1000
         ret
 
 aliases:
