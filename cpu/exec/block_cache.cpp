@@ -59,6 +59,7 @@ struct BlockCache::Fetcher {
   uint64_t available;   // bytes up to the end of the page and of the code segment
   bool segment_ends;    // it is the segment that ends first
   uint64_t second_page = kNowhere;
+  bool second_page_is_device = false;
   std::array<uint8_t, kMaximumLength> buffer{};
 
   std::span<const uint8_t> at(uint64_t position) {
@@ -83,6 +84,7 @@ struct BlockCache::Fetcher {
       std::memcpy(first.data() + head.size(), next_host, missing);
       second_page = cpu.environment().memory_map.memory().offset_of(next_host);
     } else {
+      second_page_is_device = true;
       const Translation translation = cpu.mmu().walk(next, Access::Execute, cpu.mmu().current_protection());
       cpu.environment().memory_map.read(translation.physical, first.data() + head.size(), missing, cpu.in_smm);
     }
@@ -125,7 +127,7 @@ const Op* BlockCache::find(uint64_t rip) {
     return block->ops();
   }
   if (block == nullptr) block = decode(fetcher, rip, true);
-  if (block->second_page == kNowhere) {
+  if (block->linkable) {
     jump_cache_[jump_cache_index(rip)] = {rip, cpu_.jump_tag, block->ops(), 0};
   }
   return block->ops();
@@ -137,6 +139,7 @@ Block* BlockCache::decode(Fetcher& fetcher, uint64_t rip, bool keep) {
   if (keep) std::memcpy(before.data(), fetcher.host, std::min<uint64_t>(before.size(), fetcher.available));
   Builder builder(cpu_, fetcher, keep);
   builder.build();
+  keep = keep && !fetcher.second_page_is_device;
   const std::span<const Op> operations = builder.operations();
   Block* block = keep ? allocate(operations.size()) : reinterpret_cast<Block*>(scratch_.get());
   const GuestMemory& memory = cpu_.environment().memory_map.memory();
