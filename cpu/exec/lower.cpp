@@ -2,6 +2,7 @@
 #include <array>
 
 #include "cpu/decode/row.h"
+#include "cpu/exec/address.h"
 #include "cpu/exec/handlers.h"
 
 namespace calco::cpu {
@@ -18,12 +19,6 @@ constexpr std::array<Selector, 16> kSelectors = {
     select_flag,   select_control, select_string,          select_input_output, select_far, select_segment,
     select_system, select_x87,     select_float_state,     select_vector};
 static_assert(static_cast<size_t>(decode::Group::Vector) == kSelectors.size() - 1);
-
-// Byte registers become offsets into CpuState::registers; 16-19 are AH, CH, DH, BH.
-uint8_t register_field(const Operand& operand) {
-  if (operand.kind != OperandKind::General || operand.size != 1) return operand.number;
-  return static_cast<uint8_t>(operand.number < 16 ? operand.number * 8 : (operand.number - 16) * 8 + 1);
-}
 
 bool is_rm(Location location) {
   switch (location) {

@@ -14,6 +14,7 @@
 #include "devices/host/pty_backend.h"
 #include "devices/host/stdio_backend.h"
 #include "machine/core/option_error.h"
+#include "machine/core/option_syntax.h"
 
 namespace calco::devices {
 
@@ -22,22 +23,6 @@ namespace {
 constexpr std::string_view kDevices =
     "write stdio, mon:stdio, file:PATH, pipe:PATH, null, none, pty, unix:PATH, tcp:HOST:PORT or chardev:ID";
 constexpr std::string_view kBackends = "write stdio, file, pipe, null, pty, socket or ringbuf, then ,id=ID";
-
-// Splits at single commas; two of them stand for one in a value.
-std::vector<std::string> split_at_commas(std::string_view text) {
-  std::vector<std::string> parts(1);
-  for (size_t i = 0; i < text.size(); ++i) {
-    if (text[i] != ',') {
-      parts.back() += text[i];
-    } else if (i + 1 < text.size() && text[i + 1] == ',') {
-      parts.back() += ',';
-      ++i;
-    } else {
-      parts.emplace_back();
-    }
-  }
-  return parts;
-}
 
 // Settings "key=value", "key" (on) and "nokey" (off) of one device. Each is taken once; what is left is unknown.
 class Settings {

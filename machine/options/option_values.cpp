@@ -6,27 +6,9 @@
 #include <utility>
 
 #include "machine/core/option_error.h"
+#include "machine/core/option_syntax.h"
 
 namespace calco::machine {
-namespace {
-
-// Splits at single commas; a doubled one is a comma of the value.
-std::vector<std::string> split_at_commas(std::string_view text) {
-  std::vector<std::string> parts(1);
-  for (size_t i = 0; i < text.size(); ++i) {
-    if (text[i] != ',') {
-      parts.back() += text[i];
-    } else if (i + 1 < text.size() && text[i + 1] == ',') {
-      parts.back() += ',';
-      ++i;
-    } else {
-      parts.emplace_back();
-    }
-  }
-  return parts;
-}
-
-}  // namespace
 
 OptionList::OptionList(std::string option, std::string_view argument, std::string_view leading_key)
     : option_(std::move(option)) {
