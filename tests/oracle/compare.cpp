@@ -78,6 +78,14 @@ void compare_all(const TestCase& test, const Outcome& host, const Outcome& inter
   }
   static constexpr const char* kXmmNames[] = {"xmm0", "xmm1", "xmm2",  "xmm3",  "xmm4",  "xmm5",  "xmm6",  "xmm7",
                                               "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15"};
+  static constexpr const char* kYmmNames[] = {"ymm0 hi",  "ymm1 hi",  "ymm2 hi",  "ymm3 hi", "ymm4 hi",  "ymm5 hi",
+                                              "ymm6 hi",  "ymm7 hi",  "ymm8 hi",  "ymm9 hi", "ymm10 hi", "ymm11 hi",
+                                              "ymm12 hi", "ymm13 hi", "ymm14 hi", "ymm15 hi"};
+  for (unsigned i = 0; i < 16; ++i) {
+    for (const unsigned half : {1u, 0u}) {
+      add(kYmmNames[i], from.ymm_high[i].qwords[half], a.ymm_high[i].qwords[half], b.ymm_high[i].qwords[half]);
+    }
+  }
   for (unsigned i = 0; i < 16; ++i) {
     for (const unsigned half : {1u, 0u}) {
       add(kXmmNames[i], from.fx.xmm[i].qwords[half], a.fx.xmm[i].qwords[half], b.fx.xmm[i].qwords[half]);

@@ -87,6 +87,9 @@ class TestBuilder {
     if (!in_block() && random_.percent(2)) image.rflags |= rflags::kAc;
     if (!in_block() && random_.percent(4)) image.rflags |= rflags::kTf;
     image.fx = random_fx(random_, in_block());
+    if (__builtin_cpu_supports("avx") && random_.percent(50)) {
+      for (VectorSlot& slot : image.ymm_high) slot.qwords = {random_.next(), random_.next()};
+    }
     const bool at_page_end = random_.percent(in_block() ? 50 : 10);
     test_.code_address = kCode + 64 + (at_page_end ? kPage - 80 + random_.below(32) : random_.below(1024));
     image.rip = test_.code_address;

@@ -153,7 +153,10 @@ void InterpreterCpu::load(const MachineImage& image) {
     cpu.x87.physical[(cpu.x87.top + i) & 7] = {fx.st[i].significand, fx.st[i].sign_exponent, {}};
   }
   cpu.mxcsr = fx.mxcsr;
-  for (unsigned i = 0; i < 16; ++i) std::memcpy(&cpu.vectors[i], &fx.xmm[i], 16);
+  for (unsigned i = 0; i < 16; ++i) {
+    std::memcpy(&cpu.vectors[i].qwords[0], &fx.xmm[i], 16);
+    std::memcpy(&cpu.vectors[i].qwords[2], &image.ymm_high[i], 16);
+  }
   cpu.trace = {};
   cpu.mode_changed();
 }
@@ -184,7 +187,10 @@ void InterpreterCpu::save(Outcome& outcome) const {
   }
   save_x87(image.fx);
   image.fx.mxcsr = cpu.mxcsr;
-  for (unsigned i = 0; i < 16; ++i) std::memcpy(&image.fx.xmm[i], &cpu.vectors[i], 16);
+  for (unsigned i = 0; i < 16; ++i) {
+    std::memcpy(&image.fx.xmm[i], &cpu.vectors[i].qwords[0], 16);
+    std::memcpy(&image.ymm_high[i], &cpu.vectors[i].qwords[2], 16);
+  }
 
   Ending& ending = outcome.ending;
   const uint64_t handler = cpu.registers[kRip] - 1 - kKernel - kPhysicalHandlers;

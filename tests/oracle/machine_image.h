@@ -43,9 +43,11 @@ struct alignas(64) MachineImage {
   uint64_t fs_base = 0, gs_base = 0;
   std::array<uint16_t, 4> data_selectors{0x2B, 0x2B, 0, 0};  // DS, ES, FS, GS
   FxsaveArea fx;
+  std::array<VectorSlot, 16> ymm_high{};  // bits 128-255 of the vector registers
 };
 static_assert(offsetof(MachineImage, rip) == 128 && offsetof(MachineImage, fs_base) == 168);
 static_assert(offsetof(MachineImage, data_selectors) == 184 && offsetof(MachineImage, fx) == 192);
+static_assert(offsetof(MachineImage, ymm_high) == 704 && sizeof(MachineImage) == 960);
 
 // How a test ended.
 struct Ending {

@@ -28,16 +28,17 @@ struct HostArea {
   uint64_t error_code;
   uint64_t fault_address;
   uint64_t resume;  // address of calco_oracle_resume
-  uint64_t reserved[14];
+  uint32_t has_avx;
+  uint32_t reserved[27];
   uint8_t small_stack[64];
 };
 constexpr uint64_t kHostArea = NativeCpu::kEntryStack;
 constexpr size_t kSignalStackBytes = 256 * 1024;
 
-static_assert(sizeof(MachineImage) == 704);
-static_assert(offsetof(HostArea, out) == 704 && offsetof(HostArea, stack_pointer) == 1408);
-static_assert(offsetof(HostArea, mxcsr) == 1432 && offsetof(HostArea, ending) == 1440);
-static_assert(offsetof(HostArea, resume) == 1464 && offsetof(HostArea, small_stack) == 1584);
+static_assert(offsetof(HostArea, out) == 960 && offsetof(HostArea, stack_pointer) == 1920);
+static_assert(offsetof(HostArea, mxcsr) == 1944 && offsetof(HostArea, ending) == 1952);
+static_assert(offsetof(HostArea, resume) == 1976 && offsetof(HostArea, has_avx) == 1984);
+static_assert(offsetof(HostArea, small_stack) == 2096);
 
 HostArea& host_area() { return *reinterpret_cast<HostArea*>(kHostArea); }
 
@@ -56,15 +57,16 @@ extern const uint8_t calco_oracle_exit_begin[], calco_oracle_exit_end[];
 asm(R"(
   .text
   .set IN, 0x0E5D3000
-  .set OUT, IN + 704
-  .set HOST_RSP, IN + 1408
-  .set HOST_FS, IN + 1416
-  .set HOST_GS, IN + 1424
-  .set HOST_MXCSR, IN + 1432
-  .set ACTIVE, IN + 1436
-  .set ENDING, IN + 1440
-  .set RESUME, IN + 1464
-  .set SMALL_STACK_END, IN + 1584 + 64
+  .set OUT, IN + 960
+  .set HOST_RSP, IN + 1920
+  .set HOST_FS, IN + 1928
+  .set HOST_GS, IN + 1936
+  .set HOST_MXCSR, IN + 1944
+  .set ACTIVE, IN + 1948
+  .set ENDING, IN + 1952
+  .set RESUME, IN + 1976
+  .set HAS_AVX, IN + 1984
+  .set SMALL_STACK_END, IN + 2096 + 64
 
   # void calco_oracle_enter(): loads IN and returns when OUT is filled.
   .globl calco_oracle_enter
@@ -83,6 +85,12 @@ calco_oracle_enter:
   stmxcsr HOST_MXCSR
   movl $1, ACTIVE
   fxrstor64 IN + 192
+  cmpl $0, HAS_AVX
+  je 2f
+  .irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
+  vinsertf128 $1, IN + 704 + 16 * \n, %ymm\n, %ymm\n
+  .endr
+2:
   movw IN + 184, %ds
   movw IN + 186, %es
   movw IN + 188, %fs
@@ -146,6 +154,13 @@ calco_oracle_exit_begin:
   rdgsbase %rax
   movq %rax, OUT + 176
   fxsave64 OUT + 192
+  cmpl $0, HAS_AVX
+  je 3f
+  .irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
+  vextractf128 $1, %ymm\n, OUT + 704 + 16 * \n
+  .endr
+  vzeroupper
+3:
   movq $0x100, ENDING
   jmpq *RESUME
   .globl calco_oracle_exit_end
@@ -195,6 +210,25 @@ calco_oracle_resume:
   retq
 )");
 
+namespace {
+
+// The upper halves of the vector registers in a signal frame: behind the FXSAVE area lies a header, then they (SDM vol.
+// 1, 13.4), where the kernel's mark says so.
+void capture_upper_halves(const void* frame, MachineImage& image) {
+  constexpr size_t kMarkOffset = 464, kHeaderOffset = 512, kUpperHalvesOffset = 576;
+  constexpr uint32_t kMark = 0x46505853;
+  constexpr uint64_t kAvx = 4;
+  const auto* bytes = static_cast<const uint8_t*>(frame);
+  uint32_t mark;
+  uint64_t components = 0;
+  std::memcpy(&mark, bytes + kMarkOffset, sizeof(mark));
+  if (mark == kMark) std::memcpy(&components, bytes + kHeaderOffset, sizeof(components));
+  image.ymm_high = {};
+  if ((components & kAvx) != 0) std::memcpy(&image.ymm_high, bytes + kUpperHalvesOffset, sizeof(image.ymm_high));
+}
+
+}  // namespace
+
 // Takes the state out of the signal frame. A signal that no test caused ends the process as it would have.
 void calco_oracle_capture(int number, siginfo_t*, void* context) {
   HostArea& area = host_area();
@@ -213,6 +247,7 @@ void calco_oracle_capture(int number, siginfo_t*, void* context) {
   area.out.code_selector = value(REG_CSGSFS) & 0xFFFF;
   area.out.stack_selector = value(REG_CSGSFS) >> 48;
   std::memcpy(&area.out.fx, machine.fpregs, sizeof(FxsaveArea));
+  capture_upper_halves(machine.fpregs, area.out);
   area.ending = value(REG_TRAPNO);
   area.error_code = value(REG_ERR);
   area.fault_address = value(REG_CR2);
@@ -251,6 +286,7 @@ void install_local_segments() {
 NativeCpu::NativeCpu() {
   install_local_segments();
   map_at(kHostArea, kPage, PROT_READ | PROT_WRITE);
+  host_area().has_avx = __builtin_cpu_supports("avx") ? 1 : 0;
   host_area().resume = reinterpret_cast<uint64_t>(&calco_oracle_resume);
   code_ = map_at(kCode, kCodePages * kPage, PROT_READ | PROT_WRITE | PROT_EXEC);
   uint8_t* exit = map_at(kExit, kPage, PROT_READ | PROT_WRITE);

@@ -75,7 +75,8 @@ Difference describe_difference(const TestCase& test, const Outcome& host, const 
   std::string states;
   for (const Field& field : all) {
     if (field.differs()) names += (names.empty() ? "" : ", ") + field.name;
-    const bool is_vector = field.name.starts_with("xmm") || field.name.starts_with("st");
+    const bool is_vector =
+        field.name.starts_with("xmm") || field.name.starts_with("ymm") || field.name.starts_with("st");
     const bool shown = field.differs() || field.initial != field.host || (test.instructions == 1 && !is_vector);
     if (!shown) continue;
     const auto value = [&](uint64_t number) {
