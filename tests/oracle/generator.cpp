@@ -79,7 +79,7 @@ class TestBuilder {
   void initial_state() {
     MachineImage& image = test_.initial;
     for (uint64_t& value : image.registers) value = random_.integer();
-    image.rsp = kStack + random_.below(256) * (random_.percent(90) ? 8 : 1);
+    image.rsp = kStack + random_.below(256) * uint64_t{random_.percent(90) ? 8u : 1u};
     if (!in_block() && random_.percent(3)) image.rsp = kData + random_.below(40) - 20;
     image.registers[kRsp] = image.rsp;
     image.rflags = 0x202 | (random_.next() & rflags::kArithmetic);
@@ -209,7 +209,7 @@ class TestBuilder {
     units_.push_back(test_.code.size());
     if (in_block()) {
       if (uses_stack(made.decoded) && random_.percent(60)) {
-        append_move(test_.code, code_size_, {kRsp, kStack - stack_base() + random_.below(64) * 8});
+        append_move(test_.code, code_size_, {kRsp, kStack - stack_base() + random_.below(64) * uint64_t{8}});
       }
       for (const RegisterSetting& setting : made.settings) append_move(test_.code, code_size_, setting);
     } else {

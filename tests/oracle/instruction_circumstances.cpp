@@ -44,7 +44,7 @@ void InstructionMaker::prepare_string() {
   if (random_.percent(3)) count = random_.below(2000);
   if (random_.percent(2)) count = random_.integer();
   if (repeats) set(kRcx, count);
-  const unsigned room = static_cast<unsigned>(std::min<uint64_t>(size * 20, 512));
+  const unsigned room = std::min(size * 20, 512u);
   uint64_t source = choose_target(room, 1), destination = choose_target(room, 1);
   if (random_.percent(25)) destination = source + random_.below(64) - 32;  // overlap
   const unsigned segment = instruction.segment_override != kNoSegment ? instruction.segment_override : unsigned{kDs};
@@ -134,10 +134,11 @@ void InstructionMaker::prepare_far_return(bool interrupt) {
   if (!interrupt && out_.decoded.operands[0].kind == OperandKind::Immediate) {
     out_.bytes.back() = 0;
   }
-  const uint64_t slots[] = {target.offset, target.selector, flags, kStack + random_.below(16) * 8, stack_selector};
+  const uint64_t slots[] = {target.offset, target.selector, flags, kStack + random_.below(16) * uint64_t{8},
+                            stack_selector};
   const unsigned size = out_.decoded.operand_size;
   for (unsigned i = 0; i < (interrupt ? 5 : 2); ++i) {
-    poke(rsp + i * size, {reinterpret_cast<const uint8_t*>(&slots[i]), size});
+    poke(rsp + uint64_t{i} * size, {reinterpret_cast<const uint8_t*>(&slots[i]), size});
   }
 }
 

@@ -89,7 +89,7 @@ void InterpreterCpu::write_descriptors() {
   }
   fixture_.map.write_value<uint64_t>(kPhysicalTss + 4, kKernel + kPhysicalKernelStack);  // RSP0
   fixture_.map.write_value<uint16_t>(kPhysicalTss + 0x66, kTssLimit + 1);                // no I/O permission bitmap
-  for (unsigned vector = 0; vector < 32; ++vector) {
+  for (uint64_t vector = 0; vector < 32; ++vector) {
     const uint64_t handler = kKernel + kPhysicalHandlers + vector;
     const uint64_t privilege = vector == kBreakpoint || vector == kOverflow ? 3 : 0;
     fixture_.map.write_value<uint64_t>(kPhysicalIdt + vector * 16, (handler & 0xFFFF) | kKernelCode << 16 |

@@ -33,14 +33,17 @@ struct HostArea {
   uint8_t small_stack[64];
 };
 constexpr uint64_t kHostArea = NativeCpu::kEntryStack;
-constexpr size_t kSignalStackBytes = 256 * 1024;
+constexpr size_t kSignalStackBytes = 256 << 10;
 
 static_assert(offsetof(HostArea, out) == 960 && offsetof(HostArea, stack_pointer) == 1920);
 static_assert(offsetof(HostArea, mxcsr) == 1944 && offsetof(HostArea, ending) == 1952);
 static_assert(offsetof(HostArea, resume) == 1976 && offsetof(HostArea, has_avx) == 1984);
 static_assert(offsetof(HostArea, small_stack) == 2096);
 
-HostArea& host_area() { return *reinterpret_cast<HostArea*>(kHostArea); }
+// The areas lie at addresses that are part of the tests.
+void* at(uint64_t address) { return reinterpret_cast<void*>(address); }  // NOLINT(performance-no-int-to-ptr)
+
+HostArea& host_area() { return *static_cast<HostArea*>(at(kHostArea)); }
 
 }  // namespace
 
@@ -261,7 +264,7 @@ constexpr int kSignals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP};
 
 uint8_t* map_at(uint64_t address, uint64_t size, int protection, int file = -1) {
   const int flags = MAP_FIXED_NOREPLACE | MAP_POPULATE | (file < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED);
-  void* result = mmap(reinterpret_cast<void*>(address), size, protection, flags, file, 0);
+  void* result = mmap(at(address), size, protection, flags, file, 0);
   if (result == MAP_FAILED) fail("mmap of a test area");
   return static_cast<uint8_t*>(result);
 }
@@ -296,7 +299,7 @@ NativeCpu::NativeCpu() {
   const int file = memfd_create("oracle data", 0);
   if (file < 0 || ftruncate(file, kDataPages * kPage) != 0) fail("memfd_create");
   map_at(kData, kDataPages * kPage, PROT_READ | PROT_WRITE, file);
-  if (mprotect(reinterpret_cast<void*>(kReadOnly), kDataEnd - kReadOnly, PROT_READ) != 0) fail("mprotect");
+  if (mprotect(at(kReadOnly), kDataEnd - kReadOnly, PROT_READ) != 0) fail("mprotect");
   void* view = mmap(nullptr, kDataPages * kPage, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, file, 0);
   if (view == MAP_FAILED) fail("mmap of the data pages");
   data_ = static_cast<uint8_t*>(view);
@@ -322,10 +325,10 @@ NativeCpu::~NativeCpu() {
   sigaltstack(&off, nullptr);
   munmap(stack.ss_sp, stack.ss_size);
   munmap(data_, kDataPages * kPage);
-  munmap(reinterpret_cast<void*>(kData), kDataPages * kPage);
-  munmap(reinterpret_cast<void*>(kExit), kPage);
+  munmap(at(kData), kDataPages * kPage);
+  munmap(at(kExit), kPage);
   munmap(code_, kCodePages * kPage);
-  munmap(reinterpret_cast<void*>(kHostArea), kPage);
+  munmap(at(kHostArea), kPage);
 }
 
 void NativeCpu::run(const MachineImage& initial, Outcome& outcome) {

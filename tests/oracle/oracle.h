@@ -33,8 +33,8 @@ class Oracle {
   void clean_up(uint64_t address, size_t size);
   void fill_data(uint64_t seed);
 
-  NativeCpu native_;
   InterpreterCpu interpreter_;
+  NativeCpu native_;
   uint64_t data_seed_ = 0;
   std::vector<uint8_t> clean_data_, clean_code_;
   std::unique_ptr<Outcome> host_ = std::make_unique<Outcome>(), interpreted_ = std::make_unique<Outcome>();
