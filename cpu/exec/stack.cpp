@@ -101,9 +101,10 @@ void pop_all(Cpu& cpu, const Op& op) {
   const unsigned bytes = op.operand_size * 8u;
   const unsigned width = cpu.stack_address_size();
   const uint64_t mask = width == 2 ? 0xFFFF : width == 4 ? 0xFFFFFFFF : ~uint64_t{0};
-  const uint64_t linear = segment_linear(cpu, kSs, cpu.registers[kRsp] & mask, bytes, false);
   for (unsigned done = 0; done < bytes; done += op.operand_size) {
-    cpu.mmu().probe_read(cpu.wrap_linear(linear + done), op.operand_size, cpu.mmu().current_protection(), true);
+    const uint64_t offset = (cpu.registers[kRsp] + done) & mask;
+    const uint64_t linear = segment_linear(cpu, kSs, offset, op.operand_size, false);
+    cpu.mmu().probe_read(linear, op.operand_size, cpu.mmu().current_protection(), true);
   }
   for (int number = kRdi; number >= kRax; --number) {
     const uint64_t value = pop(cpu, op.operand_size);
