@@ -9,7 +9,7 @@ namespace calco {
 // from the start of the window. `size` is 1, 2, 4 or 8 bytes and never more than `maximum_access_size()`: a bus
 // splits wider accesses, low address first, the way an ISA bridge splits a word to an 8-bit card.
 //
-// Threads: called from any vCPU thread. The bus holds the device lock (see bus.h) unless the window says that it
+// Threads: called from any vCPU thread. The bus holds the device lock (see port_bus.h, memory_map.h) unless the window says that it
 // locks for itself.
 class RegisterWindow {
  public:

@@ -2,6 +2,7 @@
 // reached.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -87,9 +88,23 @@ void print_coverage(const Oracle& oracle, const Generator& generator) {
   for (const auto& [reason, list] : missing) fmt::print("  {}:{}\n", reason, list);
 }
 
+// True where some row of this mnemonic can be tested; the empty name stands for all.
+bool can_be_generated(std::string_view mnemonic, const decode::FeatureSet& features) {
+  if (mnemonic.empty()) return true;
+  return std::ranges::any_of(decode::rows(), [&](const decode::Row& row) {
+    return decode::name(row.mnemonic) == mnemonic && reason_for_exclusion(row, features) == nullptr;
+  });
+}
+
 int fuzz(Arguments arguments) {
   Oracle oracle;
   arguments.generator.features = oracle.features();
+  if (!can_be_generated(arguments.generator.mnemonic, oracle.features())) {
+    fmt::print(stderr,
+               "calco-fuzz: --rows: no test can be made for '{}'; names are those of cpu/decode/mnemonics.inc\n",
+               arguments.generator.mnemonic);
+    return 1;
+  }
   Generator generator(arguments.generator);
   const auto start = std::chrono::steady_clock::now();
   std::map<std::string, uint64_t> summaries;

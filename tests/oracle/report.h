@@ -24,7 +24,5 @@ Difference describe_difference(const TestCase& test, const Outcome& host, const 
 
 // The test's code by Capstone, one instruction a line.
 std::string listing(const TestCase& test);
-// The test as an entry of regressions/cases.inc.
-std::string as_regression(const TestCase& test);
 
 }  // namespace calco::oracle
