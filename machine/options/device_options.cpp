@@ -73,6 +73,10 @@ void read_display(Draft& draft, const std::string& option, std::string_view valu
   only_none(option, value, "window");
   draft.display_given = true;
 }
+void read_vnc(Draft& draft, const std::string& option, std::string_view value) {
+  only_none(option, value, "VNC server");
+  draft.display_given = true;
+}
 void read_vga(Draft& draft, const std::string& option, std::string_view value) {
   only_none(option, value, "display adapter");
   draft.display_given = true;

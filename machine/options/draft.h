@@ -42,6 +42,7 @@ void read_debug_console(Draft& draft, const std::string& option, std::string_vie
 void read_device(Draft& draft, const std::string& option, std::string_view value);
 void read_global(Draft& draft, const std::string& option, std::string_view value);
 void read_display(Draft& draft, const std::string& option, std::string_view value);
+void read_vnc(Draft& draft, const std::string& option, std::string_view value);
 void read_vga(Draft& draft, const std::string& option, std::string_view value);
 void read_network(Draft& draft, const std::string& option, std::string_view value);
 // Fills in what was not said: serial ports, the debug console's ports.
