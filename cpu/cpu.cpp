@@ -81,15 +81,38 @@ void Cpu::raise_page_fault(uint64_t linear, uint32_t error_code) {
   raise_fault(kPageFault, true, error_code);
 }
 
-bool Cpu::data_breakpoint_in(uint64_t linear_page) const { return data_breakpoint_in_page(*this, linear_page); }
+bool Cpu::data_breakpoint_in(uint64_t linear_page) const {
+  return data_breakpoint_in_page(*this, linear_page) || debugger_stops_.watches_page(linear_page);
+}
 void Cpu::report_data_access(uint64_t linear, unsigned size, bool write) {
   check_data_breakpoint(*this, linear, size, write);
+  if (debugger_stops_.note_access(linear, size, write)) exit_request.fetch_or(request::kDebugger);
+}
+
+// --- Debugger --------------------------------------------------------------------------------------------------------
+
+void Cpu::set_debugger_stops(DebuggerStops stops) {
+  exit_request.fetch_and(~request::kDebugger);
+  const bool watchpoints_change = stops.watchpoints != debugger_stops_.watchpoints;
+  if (stops.breakpoints != debugger_stops_.breakpoints) blocks_->clear();  // they end elsewhere now
+  debugger_stops_ = std::move(stops);
+  if (watchpoints_change) mmu_.flush_all();  // pages change between fast and slow path
+  mode_changed();
+}
+
+bool Cpu::stop_at_debugger_breakpoint() {
+  const uint64_t rip = registers[kRip];
+  if (!debugger_stops_.note_instruction(code_64() ? rip : static_cast<uint32_t>(segments[kCs].base + rip)))
+    return false;
+  exit_request.fetch_or(request::kDebugger);
+  return true;
 }
 
 // --- Mode ------------------------------------------------------------------------------------------------------------
 
 void Cpu::mode_changed() {
-  const bool breakpoints = data_breakpoints_enabled(*this);
+  const bool watched = !debugger_stops_.watchpoints.empty();
+  const bool breakpoints = watched || data_breakpoints_enabled(*this);
   if (smm_view_ != in_smm || data_breakpoints_ != breakpoints) {
     // The TLB was filled under other rules. The flush calls back here, with nothing left to flush.
     smm_view_ = in_smm;
@@ -97,7 +120,8 @@ void Cpu::mode_changed() {
     mmu_.flush_all();
     return;
   }
-  single_step_ = single_instructions_ || single_step_needed(*this);
+  // A watchpoint stops right behind the instruction that met it.
+  single_step_ = single_instructions_ || watched || single_step_needed(*this);
   if (single_step_) exit_request.fetch_or(request::kSingleStep, std::memory_order_relaxed);
   select_mode();
 }

@@ -12,6 +12,7 @@
 #include "cpu/flags.h"
 #include "cpu/mmu/tlb.h"
 #include "cpu/state.h"
+#include "cpu/system/debugger_stops.h"
 #include "cpu/system/event.h"
 #include "machine/core/log.h"
 #include "machine/core/memory_map.h"
@@ -58,7 +59,8 @@ constexpr uint32_t kInterrupt = 1u << 0, kNmi = 1u << 1, kSmi = 1u << 2, kInit =
     kExclusive = 1u << 8,            // another processor wants to be alone
     kSingleStep = 1u << 9,           // one instruction at a time (TF, breakpoints, interrupt shadow)
     kReset = 1u << 10,
-                   kTrace = 1u << 11;  // every block is logged: none may chain to the next
+                   kTrace = 1u << 11,  // every block is logged: none may chain to the next
+    kDebugger = 1u << 12;              // a breakpoint or watchpoint of the debugger was hit
 }  // namespace request
 
 // Why run() returned to the machine.
@@ -66,6 +68,7 @@ enum class RunExit : uint8_t {
   Stopped,   // kStop was requested
   Halted,    // HLT or wait-for-SIPI: nothing to do until a pin changes
   Shutdown,  // triple fault; Environment::triple_fault was called
+  Debugger,  // the debugger wanted a stop: debugger_stops().hit() says where, or its step is complete
 };
 
 // Threads: everything but the ProcessorPins, request() and state of `pending` runs on the vCPU's own thread.
@@ -78,6 +81,12 @@ class Cpu : public CpuState, public ProcessorPins {
   RunExit run();
   // Executes at most `count` instructions, one block each; interrupts are taken as in run(). For tests and debuggers.
   RunExit run_instructions(uint64_t count);
+  // For a debugger: executes one instruction (Debugger), or none where the machine is needed first. A running processor
+  // takes no interrupt meanwhile, so that what follows is the instruction's successor.
+  RunExit step_for_debugger();
+  // Replaces what the debugger stops at, and forgets the last hit. Only while paused; any thread then.
+  void set_debugger_stops(DebuggerStops stops);
+  const DebuggerStops& debugger_stops() const { return debugger_stops_; }
   // RESET#: the state of SDM vol. 3, 10.1.1; the bootstrap processor at the reset vector, others waiting for SIPI.
   void reset();
   // INIT#: as reset(), but caches, FPU, MSRs of SDM vol. 3 table 10-1 stay.
@@ -136,6 +145,9 @@ class Cpu : public CpuState, public ProcessorPins {
       report_data_access(linear, size, write);
   }
 
+  // In front of an instruction: true where the debugger has a breakpoint at RIP; the processor then stops.
+  bool stop_at_debugger_breakpoint();
+
   // To be called after a change of what blocks depend on or the TLB was filled under: CPL, CR0, CR4, EFER, CS, SS
   // and the other segments' flatness, EFLAGS.AC/VM/TF/IF, SMM, debug registers. Cheap. Every function that changes one
   // of these ends its block.
@@ -193,6 +205,8 @@ class Cpu : public CpuState, public ProcessorPins {
   uint64_t legacy_epoch_ = 0;
   uint64_t steps_left_ = 0;
   uint64_t flags_before_step_ = 0;
+  DebuggerStops debugger_stops_;
+  bool events_held_ = false;          // the debugger steps
   bool single_step_ = false;          // debugging needs blocks of one instruction
   bool single_instructions_ = false;  // run_instructions() does
   bool data_breakpoints_ = false;

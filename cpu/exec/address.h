@@ -18,14 +18,6 @@ inline AddressShape address_shape(const decode::Instruction& instruction) {
   return memory.index == kZero ? AddressShape::Base : AddressShape::Indexed;
 }
 
-// Segments of 32-bit systems are writable data of 4 GiB nearly always: nothing to check but the end of the operand.
-[[gnu::always_inline]] inline bool is_open_segment(const Segment& segment, uint32_t offset, unsigned size) {
-  constexpr uint16_t kWritable = 2, kExpandDown = 4, kCode = 8;
-  constexpr uint16_t kChecked = Segment::kP | Segment::kS | kCode | kExpandDown | kWritable;
-  return segment.limit == 0xFFFFFFFF && (segment.attributes & kChecked) == (Segment::kP | Segment::kS | kWritable) &&
-         offset <= 0xFFFFFFFF - (size - 1);
-}
-
 template <AddressShape kShape>
 [[gnu::always_inline]] inline uint64_t linear_address(Cpu& cpu, const Op& op, unsigned size, bool write) {
   const auto displacement = static_cast<uint64_t>(static_cast<int64_t>(op.displacement));
@@ -37,12 +29,6 @@ template <AddressShape kShape>
     return cpu.registers[op.base] + (cpu.registers[op.index] << op.scale) + displacement +
            cpu.segments[op.segment].base;
   } else {
-    if (op.address_size == 4 && !cpu.code_64()) {
-      const Segment& segment = cpu.segments[op.segment];
-      const auto offset = static_cast<uint32_t>(effective_address(cpu, op));
-      if (is_open_segment(segment, offset, size)) [[likely]]
-        return static_cast<uint32_t>(segment.base + offset);
-    }
     return operand_linear(cpu, op, size, write);
   }
 }

@@ -277,6 +277,10 @@ void BlockCache::Builder::build() {
 // False where the block must end before the next instruction.
 bool BlockCache::Builder::add_instruction() {
   if (byte_length >= fetcher_.available) return false;
+  if (cpu_.debugger_stops().breakpoint_at_page_offset(fetcher_.linear + byte_length)) [[unlikely]] {
+    if (instructions != 0) return false;
+    ops_[op_count_++] = Op{.handler = &debugger_breakpoint};
+  }
   decode::Instruction instruction;
   const decode::CodeSize size = code_size(cpu_);
   const decode::FeatureSet& features = cpu_.model().features();

@@ -111,7 +111,7 @@ class BlockCache {
     Fetcher& fetcher_;
     const bool linkable_;
     // No container: a fetch may raise, and nothing with a destructor lives across that.
-    std::array<Op, kMaximumInstructions + 2> ops_;
+    std::array<Op, kMaximumInstructions + 3> ops_;
     size_t op_count_ = 0;
     bool ended_ = false;
     FlagSource flag_source_ = FlagSource::Unknown;

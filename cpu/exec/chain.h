@@ -55,6 +55,8 @@ CALCO_HANDLER_CONVENTION void enter_unlinked_block(Cpu* cpu, const Op* op, TlbEn
 CALCO_HANDLER_CONVENTION void fall_through(Cpu* cpu, const Op* op, TlbEntry* tlb);
 // In place of every operation of a dropped block: back to the dispatch loop with RIP at this operation.
 CALCO_HANDLER_CONVENTION void block_dropped(Cpu* cpu, const Op* op, TlbEntry* tlb);
+// In front of an instruction that the debugger may have a breakpoint on: back to the dispatch loop where it has.
+CALCO_HANDLER_CONVENTION void debugger_breakpoint(Cpu* cpu, const Op* op, TlbEntry* tlb);
 // Operations that raise what the fetch or the decoder found.
 CALCO_HANDLER_CONVENTION void invalid_opcode(Cpu* cpu, const Op* op, TlbEntry* tlb);
 CALCO_HANDLER_CONVENTION void instruction_too_long(Cpu* cpu, const Op* op, TlbEntry* tlb);

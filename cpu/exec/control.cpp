@@ -327,6 +327,12 @@ CALCO_HANDLER_CONVENTION void block_dropped(Cpu* cpu, const Op* op, TlbEntry*) {
   cpu->current_op = nullptr;
 }
 
+CALCO_HANDLER_CONVENTION void debugger_breakpoint(Cpu* cpu, const Op* op, TlbEntry* tlb) {
+  cpu->current_op = nullptr;
+  if (cpu->stop_at_debugger_breakpoint()) return;
+  [[clang::musttail]] return op[1].handler(cpu, op + 1, tlb);
+}
+
 CALCO_HANDLER_CONVENTION void invalid_opcode(Cpu* cpu, const Op* op, TlbEntry*) {
   cpu->current_op = op;
   cpu->raise(kInvalidOpcode);

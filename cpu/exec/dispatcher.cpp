@@ -28,6 +28,15 @@ RunExit Cpu::run_instructions(uint64_t count) {
   return exit;
 }
 
+RunExit Cpu::step_for_debugger() {
+  // Nobody loses a request to stop: there is nothing to stop behind the one instruction.
+  exit_request.fetch_and(~request::kStop);
+  events_held_ = activity == Activity::Running;
+  const RunExit exit = run_instructions(1);
+  events_held_ = false;
+  return steps_left_ == 0 ? RunExit::Debugger : exit;
+}
+
 namespace {
 
 constexpr uint32_t kBlockItems = static_cast<uint32_t>(LogItem::Exec) | static_cast<uint32_t>(LogItem::Cpu);
@@ -73,6 +82,7 @@ RunExit Cpu::dispatch(uint64_t step_limit) {
 
 // One instruction, with the debug exceptions around it and the interrupt shadow behind it.
 void Cpu::step() {
+  if (stop_at_debugger_breakpoint()) return;
   const bool shadowed = interrupt_shadow;
   flags_before_step_ = system_flags;
   exit_request.fetch_or(request::kSingleStep, std::memory_order_relaxed);
@@ -102,11 +112,15 @@ bool Cpu::handle_requests(RunExit& exit) {
   if (take(request::kFlushTlb)) mmu_.flush_all();
   if (!single_step_) exit_request.fetch_and(~request::kSingleStep, std::memory_order_relaxed);
   if (take(request::kReset)) reset();
+  if (take(request::kDebugger)) {
+    exit = RunExit::Debugger;
+    return true;
+  }
   if (take(request::kStop)) {
     exit = RunExit::Stopped;
     return true;
   }
-  if (interrupt_shadow) return false;
+  if (interrupt_shadow || events_held_) return false;
   if (!in_smm && activity != Activity::WaitForStartUp && take(request::kSmi)) {
     enter_smm(*this);
   }
