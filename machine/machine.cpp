@@ -12,9 +12,7 @@
 namespace calco::machine {
 
 Machine::Machine(const PreparedPc& prepared)
-    : reboot_(prepared.config.reboot),
-      shutdown_(prepared.config.shutdown),
-      start_running_(prepared.config.start_running) {
+    : reboot_(prepared.config.reboot), shutdown_(prepared.config.shutdown), running_(prepared.config.start_running) {
   log_.enable(prepared.config.log_items);
   const std::string& log_file = prepared.config.log_file;
   if (!log_file.empty() && !log_.open(log_file.c_str())) {
@@ -31,9 +29,10 @@ Machine::Machine(const PreparedPc& prepared)
                                   .set_a20 = [this](bool open) { set_a20(open); },
                               });
   for (unsigned index = 0; index < board_->processors.size(); ++index) {
-    threads_.push_back(
-        std::make_unique<VcpuThread>(*board_->processors[index], std::make_unique<InterpreterAccelerator>(), index));
+    threads_.push_back(std::make_unique<VcpuThread>(
+        *board_->processors[index], std::make_unique<InterpreterAccelerator>(), index, [this] { request_pause(); }));
   }
+  build_debugger(prepared.config.debugger);
   log_.print(LogItem::Accel, "guest code is interpreted (interp): the only engine there is");
 }
 
@@ -44,12 +43,26 @@ Machine::~Machine() {
   loop_.stop();
   threads_.clear();
   std::lock_guard lock(device_lock_);
+  debugger_.reset();
   board_.reset();
+}
+
+void Machine::build_debugger(const std::optional<devices::CharacterSpec>& backend) {
+  if (!backend) return;
+  DebuggerServices services{
+      .processors = {},
+      .pause = [this] { request_pause(); },
+      .resume = [this](std::vector<ResumeAction> actions) { request_resume(std::move(actions)); },
+      .exit = [this](int status) { request_exit(status); },
+  };
+  for (const auto& processor : board_->processors) services.processors.push_back(processor.get());
+  devices::CharacterBackend* line = board_->character_devices->connect("-gdb", *backend, "gdb");
+  debugger_ = std::make_unique<GdbServer>(*line, std::move(services));
 }
 
 int Machine::run() {
   loop_.start();
-  if (start_running_) {
+  if (running_) {
     send_to_all(VcpuThread::Run{});
   } else {
     loop_.clock().stop();
@@ -58,23 +71,29 @@ int Machine::run() {
     const Request what = next_request();
     switch (what.kind) {
       case Request::Kind::Exit:
-        return what.status;
+        return end_with(what.status);
       case Request::Kind::PowerOff:
-        if (shutdown_) return 0;
+        if (shutdown_) return end_with(0);
         break;  // the processors are paused and stay so
       case Request::Kind::Reset:
-        if (!reboot_) return 0;
+        if (!reboot_) return end_with(0);
         reset();
+        break;
+      case Request::Kind::Pause:
+        pause();
+        break;
+      case Request::Kind::Resume:
+        resume(what.actions);
         break;
     }
   }
 }
 
 void Machine::request(Request what) {
-  send_to_all(VcpuThread::Pause{});
+  if (what.kind != Request::Kind::Resume) send_to_all(VcpuThread::Pause{});
   {
     std::lock_guard lock(mutex_);
-    requests_.push_back(what);
+    requests_.push_back(std::move(what));
   }
   requested_.notify_all();
 }
@@ -82,7 +101,7 @@ void Machine::request(Request what) {
 Machine::Request Machine::next_request() {
   std::unique_lock lock(mutex_);
   requested_.wait(lock, [this] { return !requests_.empty(); });
-  const Request what = requests_.front();
+  Request what = std::move(requests_.front());
   requests_.pop_front();
   return what;
 }
@@ -126,7 +145,40 @@ void Machine::reset() {
     board_->reset();
   }
   wait_all_paused();
-  send_to_all(VcpuThread::Run{});
+  if (running_) send_to_all(VcpuThread::Run{});
+}
+
+// Several reasons to pause may have come together, too.
+void Machine::pause() {
+  send_to_all(VcpuThread::Pause{});
+  wait_all_paused();
+  std::lock_guard lock(device_lock_);
+  {
+    std::lock_guard requests_lock(mutex_);
+    std::erase_if(requests_, [](const Request& what) { return what.kind == Request::Kind::Pause; });
+  }
+  const bool was_running = std::exchange(running_, false);
+  if (was_running) loop_.clock().stop();
+  if (debugger_ != nullptr) debugger_->machine_stopped(was_running);
+}
+
+void Machine::resume(const std::vector<ResumeAction>& actions) {
+  if (running_) return;
+  running_ = true;
+  {
+    std::lock_guard lock(device_lock_);
+    loop_.clock().resume();
+  }
+  for (size_t index = 0; index < threads_.size(); ++index) {
+    if (actions[index] == ResumeAction::Run) threads_[index]->send(VcpuThread::Run{});
+    if (actions[index] == ResumeAction::Step) threads_[index]->send(VcpuThread::Step{});
+  }
+}
+
+int Machine::end_with(int status) {
+  std::lock_guard lock(device_lock_);
+  if (debugger_ != nullptr) debugger_->machine_ends(status);
+  return status;
 }
 
 }  // namespace calco::machine

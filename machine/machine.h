@@ -5,10 +5,13 @@
 #include <deque>
 #include <memory>
 #include <mutex>
+#include <optional>
+#include <utility>
 #include <vector>
 
 #include "devices/host/event_loop.h"
 #include "machine/core/log.h"
+#include "machine/debugger/gdb_server.h"
 #include "machine/pc/pc_board.h"
 #include "machine/pc/preparation.h"
 #include "machine/vcpu_thread.h"
@@ -37,15 +40,19 @@ class Machine {
   int run();
 
   // The processors stop at once; run() does the rest.
-  void request_reset() { request({Request::Kind::Reset, 0}); }
-  void request_power_off() { request({Request::Kind::PowerOff, 0}); }
-  void request_exit(int status) { request({Request::Kind::Exit, status}); }
+  void request_reset() { request({Request::Kind::Reset, 0, {}}); }
+  void request_power_off() { request({Request::Kind::PowerOff, 0, {}}); }
+  void request_exit(int status) { request({Request::Kind::Exit, status, {}}); }
+  // For the debugger, which hears when all processors stand still.
+  void request_pause() { request({Request::Kind::Pause, 0, {}}); }
+  void request_resume(std::vector<ResumeAction> actions) { request({Request::Kind::Resume, 0, std::move(actions)}); }
 
  private:
   struct Request {
-    enum class Kind : uint8_t { Reset, PowerOff, Exit };
+    enum class Kind : uint8_t { Reset, PowerOff, Exit, Pause, Resume };
     Kind kind;
     int status;
+    std::vector<ResumeAction> actions;
   };
 
   void request(Request what);
@@ -54,15 +61,20 @@ class Machine {
   void send_to_all(const VcpuThread::Message& message);
   void wait_all_paused();
   void reset();
+  void pause();
+  void resume(const std::vector<ResumeAction>& actions);
+  void build_debugger(const std::optional<devices::CharacterSpec>& backend);
+  int end_with(int status);
 
   Log log_;
   const bool reboot_;
   const bool shutdown_;
-  const bool start_running_;
+  bool running_;  // the guest; by -S or the debugger it is not
   std::recursive_mutex device_lock_;
   devices::EventLoop loop_{device_lock_};
   std::unique_ptr<PcBoard> board_;
   std::vector<std::unique_ptr<VcpuThread>> threads_;
+  std::unique_ptr<GdbServer> debugger_;  // null without -gdb
 
   std::mutex mutex_;  // leaf; guards the requests
   std::condition_variable requested_;

@@ -16,8 +16,9 @@ struct Overloaded : Handlers... {
 
 }  // namespace
 
-VcpuThread::VcpuThread(cpu::Cpu& cpu, std::unique_ptr<Accelerator> accelerator, unsigned index)
-    : cpu_(cpu), accelerator_(std::move(accelerator)), index_(index) {
+VcpuThread::VcpuThread(cpu::Cpu& cpu, std::unique_ptr<Accelerator> accelerator, unsigned index,
+                       std::function<void()> debugger_stopped)
+    : cpu_(cpu), accelerator_(std::move(accelerator)), index_(index), debugger_stopped_(std::move(debugger_stopped)) {
   cpu_.set_waker([this] { wake(); });
   thread_ = std::thread([this] { main(); });
 }
@@ -83,8 +84,12 @@ bool VcpuThread::obey_messages() {
 
 void VcpuThread::obey(const Message& message) {
   std::visit(Overloaded{
-                 [this](Run) { running_ = true; },
-                 [this](Pause) { running_ = false; },
+                 [this](Run) {
+                   running_ = true;
+                   stepping_ = false;
+                 },
+                 [this](Step) { running_ = stepping_ = true; },
+                 [this](Pause) { running_ = stepping_ = false; },
                  [this](Reset) {
                    cpu_.reset();
                    shut_down_ = false;
@@ -99,7 +104,7 @@ void VcpuThread::obey(const Message& message) {
 }
 
 void VcpuThread::execute() {
-  switch (accelerator_->run(cpu_)) {
+  switch (stepping_ ? cpu_.step_for_debugger() : accelerator_->run(cpu_)) {
     case cpu::RunExit::Stopped:
       break;
     case cpu::RunExit::Halted:
@@ -107,6 +112,10 @@ void VcpuThread::execute() {
       break;
     case cpu::RunExit::Shutdown:
       shut_down_ = true;
+      break;
+    case cpu::RunExit::Debugger:
+      running_ = stepping_ = false;
+      if (debugger_stopped_) debugger_stopped_();
       break;
   }
 }

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -23,18 +24,21 @@ namespace calco::machine {
 class VcpuThread {
  public:
   struct Run {};
+  struct Step {};  // for a debugger: one instruction, then Pause and a call of the stop listener
   struct Pause {};
   struct Reset {};  // RESET#; only while paused
   struct SetA20 {
     bool open;
   };
   struct Quit {};
-  using Message = std::variant<Run, Pause, Reset, SetA20, Quit>;
+  using Message = std::variant<Run, Step, Pause, Reset, SetA20, Quit>;
 
   static constexpr std::chrono::seconds kLimit{10};
 
-  // `cpu` outlives the thread; its waker is taken over.
-  VcpuThread(cpu::Cpu& cpu, std::unique_ptr<Accelerator> accelerator, unsigned index);
+  // `cpu` outlives the thread; its waker is taken over. `debugger_stopped` is called on this thread where a debugger's
+  // breakpoint, watchpoint or step has paused the processor.
+  VcpuThread(cpu::Cpu& cpu, std::unique_ptr<Accelerator> accelerator, unsigned index,
+             std::function<void()> debugger_stopped = {});
   VcpuThread(const VcpuThread&) = delete;
   VcpuThread& operator=(const VcpuThread&) = delete;
   // Ends the thread; ends the process with a message where it hangs for longer than kLimit.
@@ -56,6 +60,7 @@ class VcpuThread {
   cpu::Cpu& cpu_;
   std::unique_ptr<Accelerator> accelerator_;
   const unsigned index_;
+  const std::function<void()> debugger_stopped_;
 
   std::mutex mutex_;
   std::condition_variable changed_;
@@ -64,6 +69,7 @@ class VcpuThread {
   bool ended_ = false;               // guarded by mutex_
   std::atomic<bool> asleep_{false};  // waits for a pin or a message
   bool running_ = false;             // own thread only, as is what follows
+  bool stepping_ = false;            // running for one instruction
   bool shut_down_ = false;           // triple fault: only a reset helps
   bool quit_ = false;
   std::thread thread_;

@@ -34,6 +34,9 @@ template <bool MachineConfig::* kMember, bool kValue>
 void read_flag(Draft& draft, const std::string&, std::string_view) {
   draft.config.*kMember = kValue;
 }
+void read_default_debugger(Draft& draft, const std::string& option, std::string_view) {
+  read_debugger(draft, option, "tcp::1234");
+}
 void read_no_defaults(Draft& draft, const std::string&, std::string_view) { draft.no_defaults = true; }
 void read_nographic(Draft& draft, const std::string&, std::string_view) {
   draft.config.graphics = false;
@@ -85,7 +88,9 @@ constexpr auto kOptions = std::to_array<Option>({
     {"no-acpi", "", "no ACPI tables", read_flag<&MachineConfig::acpi, false>},
     {"no-reboot", "", "end instead of resetting", read_flag<&MachineConfig::reboot, false>},
     {"no-shutdown", "", "stay when the guest powers off", read_flag<&MachineConfig::shutdown, false>},
-    {"S", "", "do not start the processors", read_flag<&MachineConfig::start_running, false>},
+    {"S", "", "do not start the processors; gdb can", read_flag<&MachineConfig::start_running, false>},
+    {"gdb", "tcp:host:port|unix:path|chardev:id|none", "wait there for gdb", read_debugger},
+    {"s", "", "the same as -gdb tcp::1234", read_default_debugger},
     {"rtc", "[base=utc|localtime|date]", "what the clock shows at power-on", read_rtc},
     {"pidfile", "file", "write the process id there", read_text<&MachineConfig::process_id_file>},
     {"d", "item[,item...]", "what to log; 'help' lists the items", read_log_items},

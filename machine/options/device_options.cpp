@@ -96,6 +96,19 @@ void read_debug_console(Draft& draft, const std::string& option, std::string_vie
     set_debug_console(draft, option, std::move(backend));
 }
 
+// What a client connects to is a server, that a guest need not wait for: gdb may come and go.
+void read_debugger(Draft& draft, const std::string& option, std::string_view value) {
+  CharacterSpec backend = devices::parse_character_device(option, value);
+  draft.config.debugger.reset();
+  if (std::holds_alternative<CharacterSpec::None>(backend.target)) return;
+  if (auto* socket = std::get_if<devices::SocketOptions>(&backend.target)) {
+    socket->server = true;
+    socket->wait = false;
+    socket->no_delay = true;
+  }
+  draft.config.debugger = std::move(backend);
+}
+
 void read_device(Draft& draft, const std::string& option, std::string_view value) {
   if (value == "help" || value == "?") {
     draft.answer = kDevices;

@@ -39,6 +39,7 @@ void read_parallel(Draft& draft, const std::string& option, std::string_view val
 void read_monitor(Draft& draft, const std::string& option, std::string_view value);
 void read_character_device(Draft& draft, const std::string& option, std::string_view value);
 void read_debug_console(Draft& draft, const std::string& option, std::string_view value);
+void read_debugger(Draft& draft, const std::string& option, std::string_view value);
 void read_device(Draft& draft, const std::string& option, std::string_view value);
 void read_global(Draft& draft, const std::string& option, std::string_view value);
 void read_display(Draft& draft, const std::string& option, std::string_view value);

@@ -87,12 +87,13 @@ struct MachineConfig {
   RtcBase rtc_base = RtcBase::Utc;
   int64_t rtc_start = 0;  // seconds since 1970 UTC, for RtcBase::Fixed
 
-  bool reboot = true;           // false: -no-reboot, a reset ends the process
-  bool shutdown = true;         // false: -no-shutdown, power-off stops the guest but keeps the process
-  bool start_running = true;    // false: -S
-  uint32_t log_items = 0;       // set of LogItem
-  std::string log_file;         // -D; empty: standard error
-  std::string process_id_file;  // -pidfile
+  bool reboot = true;         // false: -no-reboot, a reset ends the process
+  bool shutdown = true;       // false: -no-shutdown, power-off stops the guest but keeps the process
+  bool start_running = true;  // false: -S
+  std::optional<devices::CharacterSpec> debugger;  // -gdb, -s
+  uint32_t log_items = 0;                          // set of LogItem
+  std::string log_file;                            // -D; empty: standard error
+  std::string process_id_file;                     // -pidfile
 
   std::vector<std::string> notes;  // lines for standard error that are no errors
 };

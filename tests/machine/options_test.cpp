@@ -113,6 +113,16 @@ TEST(CommandLine, DebugConsoleAnswersAtBothConventionalPortsUnlessOneIsNamed) {
   EXPECT_EQ(std::get<CharacterSpec::File>(device.character_devices.at(0).target).path, "x");
 }
 
+TEST(CommandLine, DebuggerIsWaitedForByAServer) {
+  const MachineConfig by_default = config({"-s"});
+  const auto& line = std::get<devices::SocketOptions>(by_default.debugger.value().target);
+  EXPECT_EQ(line.address.port, "1234");
+  EXPECT_TRUE(line.server);
+  EXPECT_FALSE(line.wait);
+  EXPECT_THAT(config({"-gdb", "unix:/tmp/gdb"}).debugger.value(), Leads<devices::SocketOptions>());
+  EXPECT_FALSE(config({"-s", "-gdb", "none"}).debugger);
+}
+
 TEST(CommandLine, Devices) {
   const MachineConfig machine = config({"-device", "isa-debug-exit,iobase=0xf4,iosize=0x04", "-device", "pc-testdev",
                                         "-device", "pci-testdev,membar=64k"});
