@@ -1,5 +1,6 @@
 #include "machine/machine.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <utility>
@@ -7,12 +8,12 @@
 #include "machine/accel/interp.h"
 #include "machine/core/option_error.h"
 #include "machine/current_processor.h"
+#include "machine/monitor/monitors.h"
 #include "machine/pc/builder.h"
 
 namespace calco::machine {
 
-Machine::Machine(const PreparedPc& prepared)
-    : reboot_(prepared.config.reboot), shutdown_(prepared.config.shutdown), running_(prepared.config.start_running) {
+Machine::Machine(const PreparedPc& prepared) : config_(prepared.config) {
   log_.enable(prepared.config.log_items);
   const std::string& log_file = prepared.config.log_file;
   if (!log_file.empty() && !log_.open(log_file.c_str())) {
@@ -25,14 +26,16 @@ Machine::Machine(const PreparedPc& prepared)
                                   .log = log_,
                                   .request_reset = [this] { request_reset(); },
                                   .power_off = [this] { request_power_off(); },
-                                  .exit = [this](int status) { request_exit(status); },
+                                  .exit = [this](int status) { request_exit(status, Cause::Guest); },
                                   .set_a20 = [this](bool open) { set_a20(open); },
                               });
   for (unsigned index = 0; index < board_->processors.size(); ++index) {
     threads_.push_back(std::make_unique<VcpuThread>(
         *board_->processors[index], std::make_unique<InterpreterAccelerator>(), index, [this] { request_pause(); }));
   }
+  actions_.assign(threads_.size(), ResumeAction::Run);
   build_debugger(prepared.config.debugger);
+  monitors_ = std::make_unique<Monitors>(*this);
   log_.print(LogItem::Accel, "guest code is interpreted (interp): the only engine there is");
 }
 
@@ -43,6 +46,7 @@ Machine::~Machine() {
   loop_.stop();
   threads_.clear();
   std::lock_guard lock(device_lock_);
+  monitors_.reset();
   debugger_.reset();
   board_.reset();
 }
@@ -61,41 +65,131 @@ void Machine::build_debugger(const std::optional<devices::CharacterSpec>& backen
 }
 
 int Machine::run() {
-  loop_.start();
-  if (running_) {
-    send_to_all(VcpuThread::Run{});
-  } else {
-    loop_.clock().stop();
-  }
+  start();
   for (;;) {
     const Request what = next_request();
     switch (what.kind) {
       case Request::Kind::Exit:
+        emit({MachineEvent::Kind::Shutdown, what.cause});
         return end_with(what.status);
       case Request::Kind::PowerOff:
-        if (shutdown_) return end_with(0);
-        break;  // the processors are paused and stay so
+        emit({MachineEvent::Kind::Shutdown, what.cause});
+        if (config_.shutdown) return end_with(0);
+        stop_as(RunState::Shutdown);
+        break;
       case Request::Kind::Reset:
-        if (!reboot_) return end_with(0);
-        reset();
+        if (!config_.reboot) {
+          emit({MachineEvent::Kind::Shutdown, what.cause});
+          return end_with(0);
+        }
+        reset(what.cause);
+        break;
+      case Request::Kind::Task:
+        what.task();
         break;
       case Request::Kind::Pause:
-        pause();
+        pause_for_debugger();
         break;
       case Request::Kind::Resume:
-        resume(what.actions);
+        resume_from_debugger(what.actions);
         break;
     }
   }
 }
 
+void Machine::start() {
+  loop_.start();
+  if (config_.start_running) {
+    state_ = RunState::Running;
+    let_processors_run();
+  } else {
+    loop_.clock().stop();
+  }
+}
+
+// Queued before anybody can let the processors run again: see let_processors_run().
 void Machine::request(Request what) {
-  if (what.kind != Request::Kind::Resume) send_to_all(VcpuThread::Pause{});
   {
     std::lock_guard lock(mutex_);
+    if (what.stops_processors()) send_to_all(VcpuThread::Pause{});
     requests_.push_back(std::move(what));
   }
   requested_.notify_all();
+}
+
+void Machine::post(Task task) { request({Request::Kind::Task, Cause::Monitor, 0, std::move(task)}); }
+
+// --- Stopping and going on -------------------------------------------------------------------------------------------
+
+void Machine::pause_processors() {
+  send_to_all(VcpuThread::Pause{});
+  wait_all_paused();
+}
+
+// Not where a reset, the end or a pause is asked for already: the guest would see instructions executed after it.
+void Machine::let_processors_run() {
+  std::lock_guard lock(mutex_);
+  const bool stop_requested = std::ranges::any_of(requests_, &Request::stops_processors);
+  if (state_ != RunState::Running || stop_requested) return;
+  for (size_t index = 0; index < threads_.size(); ++index) {
+    if (actions_[index] == ResumeAction::Run) threads_[index]->send(VcpuThread::Run{});
+    if (actions_[index] == ResumeAction::Step) threads_[index]->send(VcpuThread::Step{});
+  }
+}
+
+void Machine::while_paused(const Task& task) {
+  pause_processors();
+  {
+    std::lock_guard lock(device_lock_);
+    task();
+  }
+  let_processors_run();
+}
+
+void Machine::stop_as(RunState state) {
+  if (state_ != RunState::Running) return;
+  pause_processors();
+  {
+    std::lock_guard lock(device_lock_);
+    loop_.clock().stop();
+  }
+  state_ = state;
+  emit({MachineEvent::Kind::Stop});
+  tell_debugger(true);
+}
+
+Machine::Resumption Machine::resume() {
+  if (state_ == RunState::Shutdown) return Resumption::NeedsReset;
+  if (state_ == RunState::Running) return Resumption::Runs;
+  {
+    std::lock_guard lock(device_lock_);
+    if (debugger_ != nullptr && debugger_->holds_machine()) return Resumption::HeldByDebugger;
+  }
+  go_on(std::vector(threads_.size(), ResumeAction::Run));
+  return Resumption::Runs;
+}
+
+void Machine::go_on(const std::vector<ResumeAction>& actions) {
+  {
+    std::lock_guard lock(device_lock_);
+    loop_.clock().resume();
+  }
+  actions_ = actions;
+  state_ = RunState::Running;
+  emit({MachineEvent::Kind::Resume});
+  let_processors_run();
+}
+
+void Machine::press_power_button() {
+  {
+    std::lock_guard lock(device_lock_);
+    board_->power_management->press_power_button();
+  }
+  emit({MachineEvent::Kind::PowerDown});
+}
+
+void Machine::emit(MachineEvent event) {
+  for (const auto& listener : listeners_) listener(event);
 }
 
 Machine::Request Machine::next_request() {
@@ -131,9 +225,8 @@ void Machine::wait_all_paused() {
 }
 
 // Several reasons to reset may have come together; one reset serves them all.
-void Machine::reset() {
-  send_to_all(VcpuThread::Pause{});
-  wait_all_paused();
+void Machine::reset(Cause cause) {
+  pause_processors();
   {
     std::lock_guard lock(mutex_);
     std::erase_if(requests_, [](const Request& what) { return what.kind == Request::Kind::Reset; });
@@ -145,34 +238,39 @@ void Machine::reset() {
     board_->reset();
   }
   wait_all_paused();
-  if (running_) send_to_all(VcpuThread::Run{});
+  emit({MachineEvent::Kind::Reset, cause});
+  if (state_ != RunState::Running) state_ = RunState::Prelaunch;
+  actions_.assign(threads_.size(), ResumeAction::Run);
+  let_processors_run();
 }
+
+// --- The debugger ----------------------------------------------------------------------------------------------------
 
 // Several reasons to pause may have come together, too.
-void Machine::pause() {
-  send_to_all(VcpuThread::Pause{});
-  wait_all_paused();
-  std::lock_guard lock(device_lock_);
+void Machine::pause_for_debugger() {
   {
-    std::lock_guard requests_lock(mutex_);
+    std::lock_guard lock(mutex_);
     std::erase_if(requests_, [](const Request& what) { return what.kind == Request::Kind::Pause; });
   }
-  const bool was_running = std::exchange(running_, false);
-  if (was_running) loop_.clock().stop();
-  if (debugger_ != nullptr) debugger_->machine_stopped(was_running);
+  if (state_ == RunState::Running) {
+    stop_as(RunState::Paused);
+  } else {
+    tell_debugger(false);
+  }
 }
 
-void Machine::resume(const std::vector<ResumeAction>& actions) {
-  if (running_) return;
-  running_ = true;
-  {
-    std::lock_guard lock(device_lock_);
-    loop_.clock().resume();
+void Machine::resume_from_debugger(const std::vector<ResumeAction>& actions) {
+  if (state_ == RunState::Running) return;
+  if (state_ == RunState::Shutdown) {
+    tell_debugger(false);
+  } else {
+    go_on(actions);
   }
-  for (size_t index = 0; index < threads_.size(); ++index) {
-    if (actions[index] == ResumeAction::Run) threads_[index]->send(VcpuThread::Run{});
-    if (actions[index] == ResumeAction::Step) threads_[index]->send(VcpuThread::Step{});
-  }
+}
+
+void Machine::tell_debugger(bool was_running) {
+  std::lock_guard lock(device_lock_);
+  if (debugger_ != nullptr) debugger_->machine_stopped(was_running);
 }
 
 int Machine::end_with(int status) {

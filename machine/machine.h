@@ -2,7 +2,9 @@
 #pragma once
 
 #include <condition_variable>
+#include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -18,13 +20,35 @@
 
 namespace calco::machine {
 
+class Monitors;
+
+// What the guest does as a whole. The names in the monitor are QEMU's.
+enum class RunState : uint8_t {
+  Prelaunch,  // -S: has not run yet
+  Running,
+  Paused,    // told to stop
+  Shutdown,  // powered off with -no-shutdown: only a reset leads on
+};
+
+// Who wanted a reset or the end.
+enum class Cause : uint8_t { Guest, Monitor, Signal };
+
+struct MachineEvent {
+  enum class Kind : uint8_t { Reset, Shutdown, Stop, Resume, PowerDown };
+  Kind kind;
+  Cause cause = Cause::Monitor;
+};
+
 // Several can live in one process.
 //
-// Lock order: device lock, then the locks of APICs and clock, then the leaves (this machine's requests, vCPU threads'
-// messages, the log).
-// Threads: request_*() from any thread under any lock; the rest from the owner's thread.
+// Lock order: device lock, then the locks of APICs and clock, then this machine's requests, then the leaves (vCPU
+// threads' messages, the log).
+// Threads: request_*() and post() from any thread under any lock; the rest from the owner's thread, which is the one
+// that is in run(), without the device lock unless something else is said.
 class Machine {
  public:
+  using Task = std::function<void()>;
+
   // Builds it; nothing runs yet. Throws OptionError and std::system_error as build_pc() does.
   explicit Machine(const PreparedPc& prepared);
   Machine(const Machine&) = delete;
@@ -40,43 +64,79 @@ class Machine {
   int run();
 
   // The processors stop at once; run() does the rest.
-  void request_reset() { request({Request::Kind::Reset, 0, {}}); }
-  void request_power_off() { request({Request::Kind::PowerOff, 0, {}}); }
-  void request_exit(int status) { request({Request::Kind::Exit, status, {}}); }
+  void request_reset(Cause cause = Cause::Guest) { request({Request::Kind::Reset, cause, 0, {}, {}}); }
+  void request_power_off() { request({Request::Kind::PowerOff, Cause::Guest, 0, {}, {}}); }
+  void request_exit(int status, Cause cause = Cause::Signal) { request({Request::Kind::Exit, cause, status, {}, {}}); }
   // For the debugger, which hears when all processors stand still.
-  void request_pause() { request({Request::Kind::Pause, 0, {}}); }
-  void request_resume(std::vector<ResumeAction> actions) { request({Request::Kind::Resume, 0, std::move(actions)}); }
+  void request_pause() { request({Request::Kind::Pause, Cause::Monitor, 0, {}, {}}); }
+  void request_resume(std::vector<ResumeAction> actions) {
+    request({Request::Kind::Resume, Cause::Monitor, 0, {}, std::move(actions)});
+  }
+
+  // Runs `task` on the owner's thread, in order with resets. The guest goes on meanwhile; a task may pause it.
+  void post(Task task);
+
+  RunState state() const { return state_; }
+  const MachineConfig& config() const { return config_; }
+  // Runs `task` while no processor executes, with the device lock held; then the guest goes on as before.
+  void while_paused(const Task& task);
+  // The guest stands still, and its clock with it.
+  void stop() { stop_as(RunState::Paused); }
+  // What became of the wish to go on. The debugger goes on by itself where it has stopped the guest.
+  enum class Resumption : uint8_t { Runs, NeedsReset, HeldByDebugger };
+  Resumption resume();
+  // The power button.
+  void press_power_button();
+  // The host's number of a processor's thread.
+  int host_thread_id(unsigned processor) const { return threads_[processor]->host_thread_id(); }
+  // Called on the owner's thread without a lock. Before run() only; listeners outlive it.
+  void add_event_listener(std::function<void(const MachineEvent&)> listener) {
+    listeners_.push_back(std::move(listener));
+  }
 
  private:
   struct Request {
-    enum class Kind : uint8_t { Reset, PowerOff, Exit, Pause, Resume };
+    enum class Kind : uint8_t { Reset, PowerOff, Exit, Pause, Resume, Task };
     Kind kind;
+    Cause cause;
     int status;
+    Task task;
     std::vector<ResumeAction> actions;
+
+    bool stops_processors() const { return kind != Kind::Task && kind != Kind::Resume; }
   };
 
+  void start();
   void request(Request what);
+  void stop_as(RunState state);
+  void pause_processors();
+  void let_processors_run();
+  void emit(MachineEvent event);
   Request next_request();
   void set_a20(bool open);
   void send_to_all(const VcpuThread::Message& message);
   void wait_all_paused();
-  void reset();
-  void pause();
-  void resume(const std::vector<ResumeAction>& actions);
+  void reset(Cause cause);
+  void go_on(const std::vector<ResumeAction>& actions);
+  void pause_for_debugger();
+  void resume_from_debugger(const std::vector<ResumeAction>& actions);
+  void tell_debugger(bool was_running);
   void build_debugger(const std::optional<devices::CharacterSpec>& backend);
   int end_with(int status);
 
+  const MachineConfig config_;
   Log log_;
-  const bool reboot_;
-  const bool shutdown_;
-  bool running_;  // the guest; by -S or the debugger it is not
+  RunState state_ = RunState::Prelaunch;  // owner's thread only, as are the next two
+  std::vector<ResumeAction> actions_;     // what the processors do while the guest runs, one each
+  std::vector<std::function<void(const MachineEvent&)>> listeners_;
   std::recursive_mutex device_lock_;
   devices::EventLoop loop_{device_lock_};
   std::unique_ptr<PcBoard> board_;
+  std::unique_ptr<Monitors> monitors_;
   std::vector<std::unique_ptr<VcpuThread>> threads_;
   std::unique_ptr<GdbServer> debugger_;  // null without -gdb
 
-  std::mutex mutex_;  // leaf; guards the requests
+  std::mutex mutex_;  // guards the requests
   std::condition_variable requested_;
   std::deque<Request> requests_;
 };

@@ -1,5 +1,7 @@
 #include "machine/vcpu_thread.h"
 
+#include <unistd.h>
+
 #include <cstdio>
 #include <cstdlib>
 #include <utility>
@@ -53,6 +55,7 @@ bool VcpuThread::wait_paused(std::chrono::milliseconds limit) {
 
 void VcpuThread::main() {
   const CurrentProcessorScope scope(index_);
+  host_thread_id_.store(gettid());
   while (obey_messages()) {
     if (running_ && !shut_down_) {
       execute();

@@ -48,6 +48,8 @@ class VcpuThread {
   void send(Message message);
   // True once every message sent so far was obeyed and the processor executes nothing. False after `limit`.
   bool wait_paused(std::chrono::milliseconds limit = kLimit);
+  // What the host calls this thread (gettid), for tools that pin or watch it; 0 before it has begun. Any thread.
+  int host_thread_id() const { return host_thread_id_.load(); }
 
  private:
   void main();
@@ -64,9 +66,10 @@ class VcpuThread {
 
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::deque<Message> messages_;     // guarded by mutex_
-  bool idle_ = true;                 // paused with no message left; guarded by mutex_
-  bool ended_ = false;               // guarded by mutex_
+  std::deque<Message> messages_;  // guarded by mutex_
+  bool idle_ = true;              // paused with no message left; guarded by mutex_
+  bool ended_ = false;            // guarded by mutex_
+  std::atomic<int> host_thread_id_{0};
   std::atomic<bool> asleep_{false};  // waits for a pin or a message
   bool running_ = false;             // own thread only, as is what follows
   bool stepping_ = false;            // running for one instruction

@@ -1,5 +1,7 @@
 #include "devices/irq/ioapic.h"
 
+#include <fmt/format.h>
+
 #include "machine/core/archive.h"
 #include "machine/core/log.h"
 
@@ -172,6 +174,18 @@ void IoApic::end_locked(uint8_t vector, Outbox& outbox) {
 
 void IoApic::send(const Outbox& outbox) {
   for (int index = 0; index < outbox.count; ++index) bus_.send(outbox.messages[index]);
+}
+
+std::string IoApic::describe() const {
+  std::lock_guard lock(mutex_);
+  std::string text = fmt::format("ioapic: id={:x} select={:02x}\n", id_ >> 24, index_);
+  for (unsigned pin = 0; pin < entries_.size(); ++pin) {
+    const uint64_t entry = entries_[pin];
+    text += fmt::format("  pin {:<2} {:016x} vector {}{}{}{}{}\n", pin, entry, entry & 0xff,
+                        (entry & kLevel) != 0 ? " level" : " edge", (entry & kMasked) != 0 ? " masked" : "",
+                        (entry & kRemoteIrr) != 0 ? " in service" : "", (pins_ >> pin & 1) != 0 ? " asserted" : "");
+  }
+  return text;
 }
 
 }  // namespace calco::devices

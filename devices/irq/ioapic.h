@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 #include <mutex>
+#include <string>
 #include <string_view>
 
 #include "devices/irq/interrupt_message.h"
@@ -39,6 +40,8 @@ class IoApic final : public Device, public RegisterWindow, public EndOfInterrupt
   // Asserts or releases input `pin`, 0 to 23.
   void set_input(int pin, bool level);
   void end_of_interrupt(uint8_t vector) override;
+  // One line a pin for the monitor.
+  std::string describe() const;
 
  private:
   // Messages that wait for the lock to be released; at most one a pin.

@@ -655,4 +655,29 @@ bool LocalApic::write_x2apic(uint8_t index, uint64_t value) {
   return true;
 }
 
+// --- The monitor -----------------------------------------------------------------------------------------------------
+
+std::string LocalApic::describe() const {
+  constexpr std::array<std::string_view, kLocalVectors> kNames = {"timer", "thermal", "performance",
+                                                                  "LINT0", "LINT1",   "error"};
+  const auto members = [](const VectorSet& set) {
+    std::string text;
+    for (unsigned vector = 0; vector < 256; ++vector) {
+      if (set.contains(static_cast<uint8_t>(vector))) text += fmt::format(" {}", vector);
+    }
+    return text.empty() ? " (none)" : text;
+  };
+  std::lock_guard lock(mutex_);
+  std::string text =
+      fmt::format("{}: id={} base={:#x}{} tpr={:02x} svr={:03x} ldr={:08x} dfr={:08x} esr={:02x} icr={:x}\n", name_,
+                  id_, base_, globally_enabled() ? (x2apic_mode() ? " x2APIC" : " xAPIC") : " off", task_priority_,
+                  spurious_vector_, logical_destination_, destination_format_, error_status_, command_);
+  for (unsigned entry = 0; entry < kLocalVectors; ++entry) {
+    const uint32_t value = local_vectors_[entry];
+    text += fmt::format("  {:<12} {:08x} vector {}{}\n", kNames[entry], value, value & 0xff,
+                        (value & kMasked) != 0 ? " masked" : "");
+  }
+  return text + fmt::format("  requested:{}\n  in service:{}\n", members(requested_), members(in_service_));
+}
+
 }  // namespace calco::devices

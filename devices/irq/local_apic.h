@@ -80,6 +80,8 @@ class LocalApic final : public Device, public RegisterWindow, public LocalApicPo
 
   // --- What the bus and the board ask ------------------------------------------------------------------------------
   uint32_t id() const { return id_; }
+  // Several lines for the monitor.
+  std::string describe() const;
   // Lock-free: whether `message.destination` names this APIC; whether it is enabled; its processor priority.
   bool is_destination(const InterruptMessage& message) const;
   bool accepts_interrupts() const { return accepts_interrupts_.load(std::memory_order_relaxed); }

@@ -1,5 +1,7 @@
 #include "devices/irq/pic8259.h"
 
+#include <fmt/format.h>
+
 #include "machine/core/archive.h"
 
 namespace calco::devices {
@@ -70,6 +72,11 @@ void Pic8259::set_input(int input, bool level) {
   if (!level) requests_ = static_cast<uint8_t>(requests_ & ~mask);
   if (rising || (level && (level_triggered_ & mask) != 0)) requests_ |= mask;
   update_output();
+}
+
+std::string Pic8259::describe() const {
+  return fmt::format("{}: irr={:02x} imr={:02x} isr={:02x} pins={:02x} elcr={:02x} vector={:02x} lowest priority={}\n",
+                     name(), requests_, mask_, in_service_, pins_, level_triggered_, vector_base_, lowest_priority_);
 }
 
 void Pic8259::set_edge_level_control(uint8_t value) {
@@ -257,6 +264,9 @@ void PicPair::serialize(Archive& archive) {
 }
 
 void PicPair::set_input(int irq, bool level) {
+  const auto line = static_cast<size_t>(irq);
+  if (level && !levels_[line]) ++raised_[line];
+  levels_[line] = level;
   if (irq < 8) {
     master_.set_input(irq, level);
   } else {

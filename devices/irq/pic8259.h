@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 #include "machine/core/device.h"
@@ -38,6 +39,8 @@ class Pic8259 final : public Device, public RegisterWindow {
   // The vector that the chip puts on the bus for `input`.
   uint8_t vector_of(int input) const { return static_cast<uint8_t>(vector_base_ | input); }
 
+  // One line for the monitor.
+  std::string describe() const;
   uint8_t edge_level_control() const { return level_triggered_; }
   void set_edge_level_control(uint8_t value);
 
@@ -99,6 +102,8 @@ class PicPair final : public Device {
   int acknowledge();
   // What INTR shows.
   bool interrupt_pending() const { return interrupt_level_; }
+  // How often each ISA interrupt line has risen.
+  const std::array<uint64_t, 16>& raised() const { return raised_; }
 
   Pic8259& master() { return master_; }
   Pic8259& slave() { return slave_; }
@@ -121,6 +126,8 @@ class PicPair final : public Device {
 
   IrqLine interrupt_;
   bool interrupt_level_ = false;
+  std::array<bool, 16> levels_{};
+  std::array<uint64_t, 16> raised_{};
   Pic8259 master_;
   Pic8259 slave_;
   EdgeLevelControl edge_level_control_{*this};

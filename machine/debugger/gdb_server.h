@@ -45,6 +45,8 @@ class GdbServer final : private devices::CharacterFrontEnd {
 
   // All processors stand still. `was_running`: they did not before.
   void machine_stopped(bool was_running);
+  // A client has stopped the machine, or is about to.
+  bool holds_machine() const { return state_ == State::Stopped || state_ == State::Stopping; }
   // The machine ends with this status.
   void machine_ends(int status);
 

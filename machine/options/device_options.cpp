@@ -51,6 +51,11 @@ void add_serial(Draft& draft, const std::string& option, CharacterSpec backend) 
   draft.config.serial.push_back(std::move(backend));
 }
 
+void add_monitor(Draft& draft, MonitorOptions monitor) {
+  if (std::holds_alternative<CharacterSpec::None>(monitor.backend.target)) return;
+  draft.config.monitors.push_back(std::move(monitor));
+}
+
 void set_debug_console(Draft& draft, const std::string& option, CharacterSpec backend) {
   if (draft.debug_console) throw OptionError(option, "there is a debug console already");
   draft.debug_console = std::move(backend);
@@ -65,7 +70,29 @@ void read_serial(Draft& draft, const std::string& option, std::string_view value
 void read_parallel(Draft&, const std::string& option, std::string_view value) {
   only_none(option, value, "parallel port");
 }
-void read_monitor(Draft&, const std::string& option, std::string_view value) { only_none(option, value, "monitor"); }
+
+void read_monitor(Draft& draft, const std::string& option, std::string_view value) {
+  draft.monitor_given = true;
+  add_monitor(draft, {devices::parse_character_device(option, value), false, false});
+}
+
+void read_qmp(Draft& draft, const std::string& option, std::string_view value) {
+  add_monitor(draft, {devices::parse_character_device(option, value), true, option.ends_with("-pretty")});
+}
+
+void read_mon(Draft& draft, const std::string& option, std::string_view value) {
+  OptionList list(option, value, "chardev");
+  MonitorOptions monitor{take_chardev(list), false, list.take_switch("pretty").value_or(false)};
+  const std::string mode = list.take("mode").value_or("readline");
+  if (mode != "readline" && mode != "control") {
+    throw OptionError(option, fmt::format("mode='{}' is none of readline and control", mode));
+  }
+  monitor.control = mode == "control";
+  draft.monitor_given |= !monitor.control;
+  list.finish("chardev, mode and pretty");
+  add_monitor(draft, std::move(monitor));
+}
+
 void read_network(Draft&, const std::string& option, std::string_view value) {
   only_none(option, value, "network card");
 }
@@ -164,7 +191,9 @@ void complete_devices(Draft& draft) {
   MachineConfig& config = draft.config;
   if (config.serial.empty() && !draft.no_defaults) {
     if (!config.graphics) {
+      // The keys of Ctrl-A stay even where the monitor is elsewhere.
       config.serial.push_back(devices::parse_character_device("-serial", "mon:stdio"));
+      config.serial.back().with_monitor = !draft.monitor_given;
     } else {
       config.serial.push_back(leading_to(CharacterSpec::Null{}));
       if (!draft.display_given) {

@@ -17,6 +17,7 @@ struct Draft {
   std::vector<std::string> accelerators;  // in order of preference
   bool display_given = false;             // -nographic, -display or -vga: the user knows that there is no window
   bool no_defaults = false;               // -nodefaults
+  bool monitor_given = false;             // -monitor or -mon: no default monitor
   std::optional<devices::CharacterSpec> debug_console;  // -debugcon
   std::optional<uint16_t> debug_console_port;           // -global isa-debugcon.iobase=
 };
@@ -37,6 +38,8 @@ void choose_accelerator(Draft& draft);
 void read_serial(Draft& draft, const std::string& option, std::string_view value);
 void read_parallel(Draft& draft, const std::string& option, std::string_view value);
 void read_monitor(Draft& draft, const std::string& option, std::string_view value);
+void read_qmp(Draft& draft, const std::string& option, std::string_view value);
+void read_mon(Draft& draft, const std::string& option, std::string_view value);
 void read_character_device(Draft& draft, const std::string& option, std::string_view value);
 void read_debug_console(Draft& draft, const std::string& option, std::string_view value);
 void read_debugger(Draft& draft, const std::string& option, std::string_view value);

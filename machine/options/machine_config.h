@@ -46,6 +46,13 @@ struct FirmwareFileOptions {
   std::string string;  // without a terminating zero
 };
 
+// -monitor, -qmp, -mon.
+struct MonitorOptions {
+  devices::CharacterSpec backend;
+  bool control = false;  // QMP instead of the human monitor
+  bool pretty = false;   // QMP with line breaks
+};
+
 // -boot.
 struct BootOptions {
   std::string order;                  // drive letters, for example "cad"
@@ -78,6 +85,7 @@ struct MachineConfig {
 
   std::vector<devices::CharacterSpec> serial;             // one a port, COM1 first; None leaves the port out
   std::vector<devices::CharacterSpec> character_devices;  // -chardev: what others name
+  std::vector<MonitorOptions> monitors;
   std::optional<DebugConsoleOptions> debug_console;
   std::optional<DebugExitOptions> debug_exit;
   bool pc_test_device = false;

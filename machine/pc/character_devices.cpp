@@ -51,12 +51,33 @@ CharacterBackend* CharacterDevices::open(const std::string& option, Named& named
     throw OptionError(option, refusal.what());
   }
   named.connected = true;
+  named.label = label;
   if (named.spec.mux || named.spec.with_monitor) {
     named.mux = std::make_unique<devices::CharacterMux>(std::move(backend), quit_);
     return &named.mux->add_port();
   }
   named.backend = std::move(backend);
   return named.backend.get();
+}
+
+std::vector<CharacterBackend*> CharacterDevices::add_monitor_ports() {
+  std::vector<CharacterBackend*> ports;
+  for (const auto& device : anonymous_) {
+    if (device->mux != nullptr && device->spec.with_monitor) ports.push_back(&device->mux->add_port());
+  }
+  return ports;
+}
+
+std::vector<CharacterDevices::Entry> CharacterDevices::list() const {
+  std::vector<Entry> entries;
+  const auto add = [&entries](const Named& device) {
+    if (!device.connected) return;
+    const CharacterBackend& backend = device.mux != nullptr ? device.mux->backend() : *device.backend;
+    entries.push_back({device.label, backend.description()});
+  };
+  for (const auto& [id, device] : named_) add(device);
+  for (const auto& device : anonymous_) add(*device);
+  return entries;
 }
 
 }  // namespace calco::machine

@@ -26,10 +26,20 @@ class CharacterDevices {
   // Throws OptionError where the reference is unknown, the back end is in use, or the host refuses.
   devices::CharacterBackend* connect(const std::string& option, const devices::CharacterSpec& spec,
                                      const std::string& label);
+  // One more front end's place on each "mon:" device, for the monitor there.
+  std::vector<devices::CharacterBackend*> add_monitor_ports();
+
+  // A back end in use, for `info chardev`.
+  struct Entry {
+    std::string label;
+    std::string description;
+  };
+  std::vector<Entry> list() const;
 
  private:
   struct Named {
     devices::CharacterSpec spec;
+    std::string label;
     std::unique_ptr<devices::CharacterBackend> backend;
     std::unique_ptr<devices::CharacterMux> mux;
     bool connected = false;

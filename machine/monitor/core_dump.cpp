@@ -1,0 +1,228 @@
+#include "machine/monitor/core_dump.h"
+
+#include <elf.h>
+#include <fmt/format.h>
+#include <sys/procfs.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "machine/monitor/monitor_error.h"
+#include "machine/monitor/page_tables.h"
+
+namespace calco::machine {
+namespace {
+
+// A run of guest RAM and where it lies in the file.
+struct RamRun {
+  uint64_t physical;
+  std::span<const uint8_t> bytes;
+  uint64_t file_offset = 0;
+};
+
+// Neighbours in the address space and on the host make one run.
+std::vector<RamRun> ram_runs(const MemoryMap& map) {
+  std::vector<RamRun> runs;
+  for (const MemoryRange& range : map.view().ranges()) {
+    if (range.host == nullptr || !range.writable) continue;
+    const uint64_t size = range.last - range.first + 1;
+    if (!runs.empty() && runs.back().physical + runs.back().bytes.size() == range.first &&
+        runs.back().bytes.data() + runs.back().bytes.size() == range.host) {
+      runs.back().bytes = {runs.back().bytes.data(), runs.back().bytes.size() + size};
+    } else {
+      runs.push_back({range.first, {range.host, size}});
+    }
+  }
+  return runs;
+}
+
+// The kernel's NT_PRSTATUS (struct elf_prstatus of x86-64); processors appear as threads numbered from 1.
+prstatus_t processor_status(const cpu::Cpu& cpu, unsigned index) {
+  prstatus_t status{};
+  status.pr_pid = static_cast<pid_t>(index + 1);
+  // The order of struct user_regs_struct (<sys/user.h>).
+  const uint64_t registers[] = {cpu.registers[cpu::kR15],
+                                cpu.registers[cpu::kR14],
+                                cpu.registers[cpu::kR13],
+                                cpu.registers[cpu::kR12],
+                                cpu.registers[cpu::kRbp],
+                                cpu.registers[cpu::kRbx],
+                                cpu.registers[cpu::kR11],
+                                cpu.registers[cpu::kR10],
+                                cpu.registers[cpu::kR9],
+                                cpu.registers[cpu::kR8],
+                                cpu.registers[cpu::kRax],
+                                cpu.registers[cpu::kRcx],
+                                cpu.registers[cpu::kRdx],
+                                cpu.registers[cpu::kRsi],
+                                cpu.registers[cpu::kRdi],
+                                0,  // orig_rax: of no system call
+                                cpu.registers[cpu::kRip],
+                                cpu.segments[cpu::kCs].selector,
+                                cpu::rflags_value(cpu),
+                                cpu.registers[cpu::kRsp],
+                                cpu.segments[cpu::kSs].selector,
+                                cpu.segments[cpu::kFs].base,
+                                cpu.segments[cpu::kGs].base,
+                                cpu.segments[cpu::kDs].selector,
+                                cpu.segments[cpu::kEs].selector,
+                                cpu.segments[cpu::kFs].selector,
+                                cpu.segments[cpu::kGs].selector};
+  static_assert(sizeof(registers) == sizeof(status.pr_reg));
+  std::memcpy(&status.pr_reg, registers, sizeof(registers));
+  return status;
+}
+
+// As it lies in the file, where the contents need no alignment beyond 4.
+struct [[gnu::packed]] Note {
+  Elf64_Nhdr header{.n_namesz = 5, .n_descsz = sizeof(prstatus_t), .n_type = NT_PRSTATUS};
+  char name[8] = "CORE";
+  prstatus_t status{};
+};
+static_assert(sizeof(Note) == sizeof(Elf64_Nhdr) + 8 + sizeof(prstatus_t));
+
+Elf64_Phdr load_segment(uint64_t linear, uint64_t physical, uint64_t size, uint64_t file_offset) {
+  return {.p_type = PT_LOAD,
+          .p_flags = PF_R | PF_W | PF_X,
+          .p_offset = file_offset,
+          .p_vaddr = linear,
+          .p_paddr = physical,
+          .p_filesz = size,
+          .p_memsz = size,
+          .p_align = 0};
+}
+
+// The parts of mapped pages that are RAM; runs that continue each other are joined.
+class LinearSegments {
+ public:
+  explicit LinearSegments(const std::vector<RamRun>& runs) : runs_(runs) {}
+
+  void add(const PageMapping& page) {
+    for (const RamRun& run : runs_) {
+      const uint64_t first = std::max(page.physical, run.physical);
+      const uint64_t end = std::min(page.physical + page.size, run.physical + run.bytes.size());
+      if (first < end) add_part(page.linear + (first - page.physical), first, end - first, run);
+    }
+  }
+  std::vector<Elf64_Phdr> take() { return std::move(segments_); }
+
+ private:
+  void add_part(uint64_t linear, uint64_t physical, uint64_t size, const RamRun& run) {
+    const uint64_t file_offset = run.file_offset + (physical - run.physical);
+    if (!segments_.empty()) {
+      Elf64_Phdr& last = segments_.back();
+      if (last.p_vaddr + last.p_memsz == linear && last.p_offset + last.p_filesz == file_offset) {
+        last.p_filesz += size;
+        last.p_memsz += size;
+        return;
+      }
+    }
+    segments_.push_back(load_segment(linear, physical, size, file_offset));
+  }
+
+  const std::vector<RamRun>& runs_;
+  std::vector<Elf64_Phdr> segments_;
+};
+
+std::vector<Elf64_Phdr> load_segments(PcBoard& board, const std::vector<RamRun>& runs, CoreAddresses addresses) {
+  if (addresses == CoreAddresses::Linear && (board.processors[0]->cr0 & cpu::cr0::kPg) != 0) {
+    LinearSegments segments(runs);
+    const bool complete =
+        for_each_mapping(*board.processors[0], [&segments](const PageMapping& page) { segments.add(page); });
+    if (!complete) throw MonitorError("the guest's page tables map too much; dump without paging");
+    return segments.take();
+  }
+  std::vector<Elf64_Phdr> segments;
+  for (const RamRun& run : runs) {
+    segments.push_back(load_segment(run.physical, run.physical, run.bytes.size(), run.file_offset));
+  }
+  return segments;
+}
+
+Elf64_Ehdr file_header(size_t segments) {
+  Elf64_Ehdr header{};
+  std::memcpy(header.e_ident, ELFMAG, SELFMAG);
+  header.e_ident[EI_CLASS] = ELFCLASS64;
+  header.e_ident[EI_DATA] = ELFDATA2LSB;
+  header.e_ident[EI_VERSION] = EV_CURRENT;
+  header.e_type = ET_CORE;
+  header.e_machine = EM_X86_64;
+  header.e_version = EV_CURRENT;
+  header.e_phoff = sizeof(Elf64_Ehdr);
+  header.e_ehsize = sizeof(Elf64_Ehdr);
+  header.e_phentsize = sizeof(Elf64_Phdr);
+  header.e_phnum = static_cast<Elf64_Half>(segments);
+  return header;
+}
+
+// A file that goes away again unless it is finished.
+class OutputFile {
+ public:
+  explicit OutputFile(const std::string& path) : path_(path), file_(std::fopen(path.c_str(), "wb"), &std::fclose) {
+    if (file_ == nullptr) fail("cannot create");
+  }
+  OutputFile(const OutputFile&) = delete;
+  OutputFile& operator=(const OutputFile&) = delete;
+  ~OutputFile() {
+    if (file_ != nullptr) unlink(path_.c_str());
+  }
+
+  void write(const void* data, size_t size) {
+    if (std::fwrite(data, 1, size, file_.get()) != size) fail("cannot write");
+  }
+  void finish() {
+    if (std::fflush(file_.get()) != 0) fail("cannot write");
+    file_.reset();
+  }
+
+ private:
+  [[noreturn]] void fail(const char* what) const {
+    throw MonitorError(fmt::format("{} '{}': {}", what, path_, std::strerror(errno)));
+  }
+
+  std::string path_;
+  std::unique_ptr<std::FILE, int (*)(std::FILE*)> file_;
+};
+
+}  // namespace
+
+void write_core_dump(PcBoard& board, const std::string& path, CoreAddresses addresses) {
+  std::vector<Note> notes;
+  for (unsigned index = 0; index < board.processors.size(); ++index) {
+    notes.push_back({.status = processor_status(*board.processors[index], index)});
+  }
+  // The runs' places count from the end of the headers, whose number is known afterwards.
+  std::vector<RamRun> runs = ram_runs(board.map);
+  uint64_t offset = 0;
+  for (RamRun& run : runs) {
+    run.file_offset = offset;
+    offset += run.bytes.size();
+  }
+  std::vector<Elf64_Phdr> segments = load_segments(board, runs, addresses);
+  if (segments.size() + 1 >= PN_XNUM) throw MonitorError("too many runs of mapped pages; dump without paging");
+
+  const Elf64_Ehdr header = file_header(segments.size() + 1);
+  const size_t notes_size = notes.size() * sizeof(Note);
+  const uint64_t notes_offset = sizeof(header) + header.e_phnum * sizeof(Elf64_Phdr);
+  for (Elf64_Phdr& segment : segments) segment.p_offset += notes_offset + notes_size;
+  Elf64_Phdr note_segment{};
+  note_segment.p_type = PT_NOTE;
+  note_segment.p_offset = notes_offset;
+  note_segment.p_filesz = notes_size;
+  note_segment.p_align = 4;
+
+  OutputFile file(path);
+  file.write(&header, sizeof(header));
+  file.write(&note_segment, sizeof(note_segment));
+  file.write(segments.data(), segments.size() * sizeof(Elf64_Phdr));
+  file.write(notes.data(), notes_size);
+  for (const RamRun& run : runs) file.write(run.bytes.data(), run.bytes.size());
+  file.finish();
+}
+
+}  // namespace calco::machine

@@ -1,0 +1,20 @@
+// Guest memory and registers as an ELF core file, which gdb and crash read.
+#pragma once
+
+#include <string>
+
+#include "machine/pc/pc_board.h"
+
+namespace calco::machine {
+
+enum class CoreAddresses : uint8_t {
+  Physical,  // segments carry guest physical addresses as their virtual ones too
+  Linear,    // one segment a run of pages that the first processor's page tables map
+};
+
+// Writes an ELF64 core to the host file `path`, replacing it: one NT_PRSTATUS note a processor, and a PT_LOAD for every
+// run of RAM. Every processor paused, device lock held. Throws MonitorError where the host refuses; what was written of
+// the file is removed.
+void write_core_dump(PcBoard& board, const std::string& path, CoreAddresses addresses);
+
+}  // namespace calco::machine

@@ -1,0 +1,181 @@
+// The monitor's `info` topics.
+#include <fmt/format.h>
+
+#include "cpu/system/register_dump.h"
+#include "machine/monitor/hmp_commands.h"
+#include "machine/monitor/page_tables.h"
+
+namespace calco::machine {
+namespace {
+
+constexpr size_t kMostLines = 100'000;
+constexpr std::string_view kCutShort = "(the rest is left out)\n";
+constexpr std::string_view kPagingIsOff = "paging is off\n";
+
+bool paging(const cpu::Cpu& cpu) { return (cpu.cr0 & cpu::cr0::kPg) != 0; }
+
+std::string_view activity(const cpu::Cpu& cpu) {
+  switch (cpu.activity) {
+    case cpu::Activity::Running:
+      return "";
+    case cpu::Activity::Halted:
+      return " (halted)";
+    case cpu::Activity::WaitForStartUp:
+      return " (waits for start-up)";
+    case cpu::Activity::Shutdown:
+      return " (shut down)";
+  }
+  return "";
+}
+
+// QEMU's letters for the bits of an entry.
+std::string entry_bits(const PageMapping& page) {
+  constexpr std::pair<unsigned, char> kBits[] = {{63, 'X'}, {8, 'G'}, {7, 'P'}, {6, 'D'}, {5, 'A'},
+                                                 {4, 'C'},  {3, 'T'}, {2, 'U'}, {1, 'W'}};
+  std::string text;
+  for (const auto& [bit, letter] : kBits) {
+    // Bit 7 of a 4 KiB page's entry is a memory type bit.
+    const bool set = (page.entry >> bit & 1) != 0 && (bit != 7 || page.size != kPageSize);
+    text += set ? letter : '-';
+  }
+  return text;
+}
+
+// Pages that follow each other with the same rights, as one line.
+class RangeList {
+ public:
+  void add(const PageMapping& page) {
+    if (end_ == page.linear && open_ && user_ == page.user && writable_ == page.writable) {
+      end_ += page.size;
+      return;
+    }
+    close();
+    open_ = true;
+    begin_ = page.linear;
+    end_ = page.linear + page.size;
+    user_ = page.user;
+    writable_ = page.writable;
+  }
+  std::string take() {
+    close();
+    return std::move(text_);
+  }
+
+ private:
+  void close() {
+    if (!open_ || ++lines_ > kMostLines) return;
+    text_ += fmt::format("{:016x}-{:016x} {:016x} {}r{}\n", begin_, end_, end_ - begin_, user_ ? 'u' : '-',
+                         writable_ ? 'w' : '-');
+    if (lines_ == kMostLines) text_ += kCutShort;
+  }
+
+  std::string text_;
+  size_t lines_ = 0;
+  bool open_ = false;
+  uint64_t begin_ = 0, end_ = 0;
+  bool user_ = false, writable_ = false;
+};
+
+}  // namespace
+
+std::string HmpCommands::show_status() {
+  return fmt::format("VM status: {}\n", guest_.running() ? "running" : fmt::format("paused ({})", guest_.status()));
+}
+
+std::string HmpCommands::show_registers() {
+  return guest_.read_processor(processor_, [this](cpu::Cpu& cpu) {
+    return fmt::format("CPU#{}\n{}", processor_, cpu::describe_registers(cpu));
+  });
+}
+
+std::string HmpCommands::show_processors() {
+  return guest_.read_board([this](PcBoard& board) {
+    std::string text;
+    for (unsigned index = 0; index < board.processors.size(); ++index) {
+      const cpu::Cpu& cpu = *board.processors[index];
+      text += fmt::format("{} CPU #{}: pc={:#x}{} thread_id={}\n", index == processor_ ? '*' : ' ', index,
+                          cpu.segments[cpu::kCs].base + cpu.registers[cpu::kRip], activity(cpu),
+                          guest_.machine().host_thread_id(index));
+    }
+    return text;
+  });
+}
+
+std::string HmpCommands::show_mappings() {
+  return guest_.read_processor(processor_, [](cpu::Cpu& cpu) {
+    if (!paging(cpu)) return std::string(kPagingIsOff);
+    RangeList ranges;
+    const bool complete = for_each_mapping(cpu, [&ranges](const PageMapping& page) { ranges.add(page); });
+    std::string text = ranges.take();
+    if (!complete) text += kCutShort;
+    return text;
+  });
+}
+
+std::string HmpCommands::show_tlb() {
+  return guest_.read_processor(processor_, [](cpu::Cpu& cpu) {
+    if (!paging(cpu)) return std::string(kPagingIsOff);
+    std::string text;
+    size_t lines = 0;
+    const bool complete = for_each_mapping(cpu, [&](const PageMapping& page) {
+      if (++lines > kMostLines) return;
+      text += fmt::format("{:016x}: {:016x} {}\n", page.linear, page.physical, entry_bits(page));
+    });
+    if (!complete || lines > kMostLines) text += kCutShort;
+    return text;
+  });
+}
+
+std::string HmpCommands::show_memory_map() {
+  return guest_.read_board([](PcBoard& board) { return board.map.describe(); });
+}
+
+std::string HmpCommands::show_accelerator() {
+  return guest_.read_board([](PcBoard& board) {
+    std::string text = "interp: guest code is interpreted\n";
+    for (unsigned index = 0; index < board.processors.size(); ++index) {
+      const cpu::Cpu& cpu = *board.processors[index];
+      text +=
+          fmt::format("CPU #{}: {} instructions in {} blocks\n", index, cpu.instructions_retired, cpu.blocks_entered);
+    }
+    return text;
+  });
+}
+
+std::string HmpCommands::show_interrupts() {
+  return guest_.read_board([](PcBoard& board) {
+    std::string text;
+    const auto& raised = board.pic->raised();
+    for (size_t irq = 0; irq < raised.size(); ++irq) {
+      if (raised[irq] != 0) text += fmt::format("{:2}: {}\n", irq, raised[irq]);
+    }
+    return "IRQ statistics of the ISA lines:\n" + text;
+  });
+}
+
+std::string HmpCommands::show_pic() {
+  return guest_.read_board([](PcBoard& board) {
+    return board.pic->master().describe() + board.pic->slave().describe() + board.io_apic->describe();
+  });
+}
+
+std::string HmpCommands::show_local_apic() {
+  return guest_.read_board([this](PcBoard& board) { return board.local_apics[processor_]->describe(); });
+}
+
+std::string HmpCommands::show_character_devices() {
+  std::string text;
+  for (const CharacterDevices::Entry& entry : guest_.character_devices()) {
+    text += fmt::format("{}: filename={}\n", entry.label, entry.description);
+  }
+  return text;
+}
+
+std::string HmpCommands::show_name() {
+  const std::string& name = guest_.machine().config().name;
+  return name.empty() ? std::string() : name + '\n';
+}
+
+std::string HmpCommands::show_version() { return CALCO_VERSION "\n"; }
+
+}  // namespace calco::machine

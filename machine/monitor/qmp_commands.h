@@ -1,0 +1,67 @@
+// The commands of QMP, one row each.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "machine/monitor/guest_control.h"
+
+namespace calco::machine {
+
+using Json = nlohmann::ordered_json;
+
+// The version of QEMU whose QMP is spoken; Calco's own version is in "package".
+constexpr int kQmpMajor = 7, kQmpMinor = 2, kQmpMicro = 0;
+
+// {"qemu": {...}, "package": "..."}.
+Json qmp_version();
+
+class QmpCommands {
+ public:
+  enum class Type : uint8_t { String, Integer, Boolean, Keys };
+  struct Parameter {
+    std::string_view name;
+    Type type;
+    bool optional = false;
+  };
+
+  // `guest` outlives it. Threads: as GuestControl.
+  explicit QmpCommands(GuestControl& guest) : guest_(guest) {}
+
+  // The value of "return". `arguments` is an object. Throws QmpError and MonitorError.
+  Json execute(const std::string& name, const Json& arguments);
+
+ private:
+  struct Command {
+    std::string_view name;
+    std::span<const Parameter> parameters;
+    bool returns_value;
+    Json (QmpCommands::*run)(const Json& arguments);
+  };
+  static std::span<const Command> commands();
+  static void check(const Command& command, const Json& arguments);
+
+  Json qmp_capabilities(const Json& arguments);
+  Json query_version(const Json& arguments);
+  Json query_status(const Json& arguments);
+  Json query_name(const Json& arguments);
+  Json query_processors(const Json& arguments);
+  Json query_character_devices(const Json& arguments);
+  Json query_commands(const Json& arguments);
+  Json query_schema(const Json& arguments);
+  Json stop(const Json& arguments);
+  Json resume(const Json& arguments);
+  Json system_reset(const Json& arguments);
+  Json system_powerdown(const Json& arguments);
+  Json quit(const Json& arguments);
+  Json human_command(const Json& arguments);
+  Json inject_nmi(const Json& arguments);
+  Json send_key(const Json& arguments);
+  Json dump_guest_memory(const Json& arguments);
+
+  GuestControl& guest_;
+};
+
+}  // namespace calco::machine
