@@ -117,7 +117,7 @@ void Machine::request(Request what) {
   requested_.notify_all();
 }
 
-void Machine::post(Task task) { request({Request::Kind::Task, Cause::Monitor, 0, std::move(task)}); }
+void Machine::post(Task task) { request({Request::Kind::Task, Cause::Monitor, 0, std::move(task), {}}); }
 
 // --- Stopping and going on -------------------------------------------------------------------------------------------
 
@@ -149,6 +149,7 @@ void Machine::while_paused(const Task& task) {
 void Machine::stop_as(RunState state) {
   if (state_ != RunState::Running) return;
   pause_processors();
+  drop_requests(Request::Kind::Pause);
   {
     std::lock_guard lock(device_lock_);
     loop_.clock().stop();
@@ -224,13 +225,15 @@ void Machine::wait_all_paused() {
   }
 }
 
-// Several reasons to reset may have come together; one reset serves them all.
+// Several reasons to reset or pause may have come together; one reset or pause serves them all.
+void Machine::drop_requests(Request::Kind kind) {
+  std::lock_guard lock(mutex_);
+  std::erase_if(requests_, [kind](const Request& what) { return what.kind == kind; });
+}
+
 void Machine::reset(Cause cause) {
   pause_processors();
-  {
-    std::lock_guard lock(mutex_);
-    std::erase_if(requests_, [](const Request& what) { return what.kind == Request::Kind::Reset; });
-  }
+  drop_requests(Request::Kind::Reset);
   {
     std::lock_guard lock(device_lock_);
     // Before the devices: these may open gate A20 again.
@@ -246,12 +249,7 @@ void Machine::reset(Cause cause) {
 
 // --- The debugger ----------------------------------------------------------------------------------------------------
 
-// Several reasons to pause may have come together, too.
 void Machine::pause_for_debugger() {
-  {
-    std::lock_guard lock(mutex_);
-    std::erase_if(requests_, [](const Request& what) { return what.kind == Request::Kind::Pause; });
-  }
   if (state_ == RunState::Running) {
     stop_as(RunState::Paused);
   } else {

@@ -113,6 +113,7 @@ class Machine {
   void let_processors_run();
   void emit(MachineEvent event);
   Request next_request();
+  void drop_requests(Request::Kind kind);
   void set_a20(bool open);
   void send_to_all(const VcpuThread::Message& message);
   void wait_all_paused();
