@@ -212,14 +212,16 @@ TEST_F(QmpTest, SchemaHasEveryCommandAndEveryTypeThatItNames) {
   std::set<std::string> names;
   std::set<std::string> commands;
   std::set<std::string> used;
-  for (const Json& entity : execute("query-qmp-schema")["return"]) {
+  const Json schema = execute("query-qmp-schema")["return"];
+  for (const Json& entity : schema) {
     names.insert(entity["name"]);
     if (entity["meta-type"] == "command") commands.insert(entity["name"]);
     for (const char* key : {"arg-type", "ret-type", "element-type"}) used.insert(entity.value(key, "any"));
     for (const Json& member : entity.value("members", Json::array())) used.insert(member["type"]);
   }
   EXPECT_THAT(used, IsSubsetOf(names));
-  for (const Json& command : execute("query-commands")["return"]) EXPECT_TRUE(commands.contains(command["name"]));
+  const Json listed = execute("query-commands")["return"];
+  for (const Json& command : listed) EXPECT_TRUE(commands.contains(command["name"]));
   EXPECT_TRUE(names.contains("POWERDOWN"));
 }
 
