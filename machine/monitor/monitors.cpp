@@ -56,7 +56,7 @@ Monitors::Monitors(Machine& machine) : machine_(machine), guest_(machine) {
   }
   for (const MonitorOptions& options : machine.config().monitors) {
     const std::string label = "compat_monitor" + std::to_string(terminals_.size() + programs_.size());
-    add(options, *devices.connect(options.control ? "-qmp" : "-monitor", options.backend, label));
+    add(options, *devices.connect(options.option, options.backend, label));
   }
   machine.add_event_listener([this](const MachineEvent& event) { tell(event); });
 }

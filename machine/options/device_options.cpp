@@ -73,16 +73,16 @@ void read_parallel(Draft&, const std::string& option, std::string_view value) {
 
 void read_monitor(Draft& draft, const std::string& option, std::string_view value) {
   draft.monitor_given = true;
-  add_monitor(draft, {devices::parse_character_device(option, value), false, false});
+  add_monitor(draft, {option, devices::parse_character_device(option, value), false, false});
 }
 
 void read_qmp(Draft& draft, const std::string& option, std::string_view value) {
-  add_monitor(draft, {devices::parse_character_device(option, value), true, option.ends_with("-pretty")});
+  add_monitor(draft, {option, devices::parse_character_device(option, value), true, option.ends_with("-pretty")});
 }
 
 void read_mon(Draft& draft, const std::string& option, std::string_view value) {
   OptionList list(option, value, "chardev");
-  MonitorOptions monitor{take_chardev(list), false, list.take_switch("pretty").value_or(false)};
+  MonitorOptions monitor{option, take_chardev(list), false, list.take_switch("pretty").value_or(false)};
   const std::string mode = list.take("mode").value_or("readline");
   if (mode != "readline" && mode != "control") {
     throw OptionError(option, fmt::format("mode='{}' is none of readline and control", mode));

@@ -48,6 +48,7 @@ struct FirmwareFileOptions {
 
 // -monitor, -qmp, -mon.
 struct MonitorOptions {
+  std::string option;  // as the user wrote it, for messages
   devices::CharacterSpec backend;
   bool control = false;  // QMP instead of the human monitor
   bool pretty = false;   // QMP with line breaks

@@ -327,6 +327,23 @@ TEST_F(MonitorTest, TheNextClientIsGreetedAfterOneThatLeftMidway) {
   EXPECT_EQ(command("info status"), "VM status: running\r\n");
 }
 
+TEST_F(MonitorTest, ContIsRefusedWhileGdbHoldsTheGuest) {
+  const std::string gdb_path = MonitoredMachine::path("gdb");
+  start({"-gdb", "unix:" + gdb_path});
+  {
+    SocketClient gdb(gdb_path);
+    gdb.send("$?#3f");
+    EXPECT_THAT(gdb.receive_until("#"), HasSubstr("T05"));
+    EXPECT_EQ(command("info status"), "VM status: paused (paused)\r\n");
+    EXPECT_THAT(command("cont"), HasSubstr("gdb has stopped the guest"));
+    gdb.send("$D#44");
+    gdb.receive_until("OK#");
+    EXPECT_EQ(command("info status"), "VM status: running\r\n");
+    EXPECT_EQ(command("stop"), "");
+  }
+  EXPECT_EQ(command("cont"), "");
+}
+
 TEST_F(MonitorTest, QuitEndsTheMachine) {
   start();
   client_->send("quit\n");

@@ -15,6 +15,7 @@ namespace {
 using devices::CharacterSpec;
 using ::testing::AllOf;
 using ::testing::ElementsAre;
+using ::testing::Field;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
@@ -100,6 +101,20 @@ TEST(CommandLine, NographicPutsTheFirstSerialPortOnTheTerminal) {
   EXPECT_THAT(config({"-nographic", "-serial", "file:x", "-serial", "null"}).serial,
               ElementsAre(Leads<CharacterSpec::File>(), Leads<CharacterSpec::Null>()));
   EXPECT_THAT(config({"-nographic", "-nodefaults"}).serial, IsEmpty());
+}
+
+TEST(CommandLine, MonitorsAreForPeopleOrForPrograms) {
+  const MachineConfig machine = config({"-monitor", "stdio", "-qmp-pretty", "null", "-chardev", "null,id=c", "-mon",
+                                        "chardev=c,mode=control", "-qmp", "none"});
+  EXPECT_THAT(machine.monitors,
+              ElementsAre(Field(&MonitorOptions::control, false),
+                          AllOf(Field(&MonitorOptions::control, true), Field(&MonitorOptions::pretty, true)),
+                          AllOf(Field(&MonitorOptions::control, true), Field(&MonitorOptions::pretty, false))));
+}
+
+TEST(CommandLine, MonitorElsewhereLeavesTheTerminalToTheSerialPort) {
+  EXPECT_FALSE(config({"-nographic", "-monitor", "none"}).serial[0].with_monitor);
+  EXPECT_TRUE(config({"-nographic", "-qmp", "null"}).serial[0].with_monitor);
 }
 
 TEST(CommandLine, DebugConsoleAnswersAtBothConventionalPortsUnlessOneIsNamed) {
