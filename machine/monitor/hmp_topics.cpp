@@ -79,7 +79,9 @@ class RangeList {
 }  // namespace
 
 std::string HmpCommands::show_status() {
-  return fmt::format("VM status: {}\n", guest_.running() ? "running" : fmt::format("paused ({})", guest_.status()));
+  if (guest_.running()) return "VM status: running\n";
+  const std::string_view status = guest_.status();
+  return status == "paused" ? "VM status: paused\n" : fmt::format("VM status: paused ({})\n", status);
 }
 
 std::string HmpCommands::show_registers() {

@@ -13,6 +13,8 @@ bool could_go_on(const std::string& text) {
     (void)nlohmann::json::parse(text);
   } catch (const nlohmann::json::parse_error& error) {
     return error.byte > text.size();
+  } catch (const nlohmann::json::exception&) {
+    return false;  // a number that is too large
   }
   return true;
 }

@@ -47,6 +47,7 @@ TEST(JsonFramer, AMistakeCostsItsLineOnly) {
   EXPECT_THAT(frame("{\"a\":]} rest\n{}\n"), ElementsAre("!", "{}"));
   EXPECT_THAT(frame("{\"a\":\"open\n{}\n"), ElementsAre("!", "{}"));
   EXPECT_THAT(frame("{nonsense\n{}\n"), ElementsAre("!", "{}"));
+  EXPECT_THAT(frame("{\"a\": 1e9999,\n{}\n"), ElementsAre("!", "{}"));
 }
 
 TEST(JsonFramer, AMegabyteWithoutALineEndIsOneMistake) {
@@ -137,6 +138,7 @@ TEST_F(QmpTest, MalformedInputIsAnsweredAndTheNextLineUnderstood) {
   start_negotiated();
   EXPECT_EQ(error_class(ask("nonsense")), "GenericError");
   EXPECT_EQ(error_class(ask(R"({"execute": })")), "GenericError");
+  EXPECT_EQ(error_class(ask(R"({"execute": 1e9999})")), "GenericError");
   EXPECT_EQ(error_class(ask("{\"execute\": \"\xFF\xFE\"}")), "GenericError");
   EXPECT_EQ(error_class(ask("{\"" + std::string(2 << 20, 'x'))), "GenericError");
   EXPECT_EQ(execute("query-status")["return"]["running"], true);
