@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <array>
@@ -104,6 +105,35 @@ TEST_F(EventLoopTest, ReadableFileIsReportedUntilRemoved) {
   on_loop([&] { EXPECT_EQ(calls, 1); });
   ::close(ends[0]);
   ::close(ends[1]);
+}
+
+// A peer that closes with unread bytes on its side leaves an error behind the bytes that it sent.
+TEST_F(EventLoopTest, BytesInFrontOfAnErrorAreReportedAndThenTheError) {
+  std::array<int, 2> ends;
+  ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, ends.data()), 0);
+  ASSERT_EQ(::write(ends[0], "x", 1), 1);
+  ASSERT_EQ(::write(ends[1], "ab", 2), 2);
+  ::close(ends[1]);
+  std::string text;
+  std::promise<void> ended;
+  EventLoop::WatchId watch = 0;
+  {
+    std::lock_guard lock(device_lock_);
+    watch = loop_.add_fd(ends[0], EventLoop::kReadable, [&](unsigned) {
+      char byte = 0;
+      if (::read(ends[0], &byte, 1) == 1) {
+        text += byte;
+        return;
+      }
+      loop_.remove(watch);
+      ended.set_value();
+    });
+  }
+  loop_.start();
+  EXPECT_EQ(ended.get_future().wait_for(5s), std::future_status::ready);
+  ASSERT_TRUE(loop_.stop());
+  EXPECT_EQ(text, "ab");
+  ::close(ends[0]);
 }
 
 TEST_F(EventLoopTest, PlainFileIsAlwaysReadable) {
