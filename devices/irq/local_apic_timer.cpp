@@ -92,7 +92,9 @@ void LocalApicTimer::set_initial_count(uint32_t count) {
   if (mode_ == Mode::TscDeadline) return;
   initial_count_ = count;
   start_ = clock_.now();
-  schedule();
+  if (masked_ || count == 0) return disarm();
+  // From the start, not from a second look at the clock: a short count may be over by then and must still fire.
+  arm(start_ + int64_t{count} * divisor());
 }
 
 uint32_t LocalApicTimer::current_count() const {
@@ -117,9 +119,15 @@ uint64_t LocalApicTimer::tsc_deadline() const {
 bool LocalApicTimer::set_tsc_deadline(uint64_t ticks) {
   if (mode_ != Mode::TscDeadline) return false;
   tsc_deadline_ = ticks;
-  const bool due = ticks != 0 && ticks <= tsc_.ticks_now();
+  const uint64_t now = tsc_.ticks_now();
+  const bool due = ticks != 0 && ticks <= now;
   if (due) tsc_deadline_ = 0;
-  schedule();
+  if (masked_ || tsc_deadline_ == 0 || tsc_deadline_ - now > kFarthestDeadline) {
+    disarm();
+  } else {
+    // Without a second look at the counter: a deadline that passes meanwhile must still fire.
+    arm(tsc_.time_of(tsc_deadline_));
+  }
   return due;
 }
 
