@@ -1,0 +1,113 @@
+// The intermediate representation: what a block of guest code does, as a list of typed operations.
+//
+// A block is straight-line: values are defined once and used behind their definition, in their block only. Between
+// blocks nothing flows but guest state: registers, lazy flags, vector registers, memory. So there are no phi nodes; a
+// translator that joins blocks to regions makes them from GetRegister and SetRegister.
+//
+// Precise faults: within one guest instruction every operation that may leave the block (Effect::kMayLeave) stands
+// before the first one that writes guest state (registers, flags), so that leaving means nothing of the instruction was
+// done. A Store is the exception the architecture makes itself: it may be followed by another only where the
+// instruction's first store may stay when the second faults.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "cpu/exec/op.h"
+#include "jit/ir/host_vector.h"
+
+namespace calco::jit::ir {
+
+enum class Type : uint8_t { Void, I1, I8, I16, I32, I64 };
+constexpr unsigned bytes_of(Type type) { return type <= Type::I1 ? 1u : 1u << (static_cast<unsigned>(type) - 2); }
+constexpr unsigned bits_of(Type type) { return type == Type::I1 ? 1u : bytes_of(type) * 8; }
+constexpr Type type_of_bytes(unsigned bytes) {
+  return bytes == 1 ? Type::I8 : bytes == 2 ? Type::I16 : bytes == 4 ? Type::I32 : Type::I64;
+}
+
+// What an operation does besides giving a value.
+enum Effect : uint32_t {
+  kNone = 0,
+  kReadsState = 1,
+  kWritesState = 2,
+  kReadsFlags = 4,
+  kWritesFlags = 8,
+  kReadsMemory = 16,
+  kWritesMemory = 32,
+  kVector = 64,     // reads or writes guest vector registers or MXCSR
+  kMayLeave = 128,  // may leave the block with nothing of its guest instruction done
+  kTerminator = 256,
+};
+
+enum class Opcode : uint8_t {
+#define CALCO_IR(name, text, result, arguments, effects) name,
+#include "jit/ir/opcodes.inc"
+#undef CALCO_IR
+  Count
+};
+
+// How a row names its result type.
+enum class Result : uint8_t { Void, I1, I8, I16, I32, I64, Same, Typed };
+
+struct OpcodeInfo {
+  std::string_view text;
+  Result result;
+  uint8_t arguments;
+  uint32_t effects;
+};
+const OpcodeInfo& info(Opcode opcode);
+
+using Value = uint16_t;  // index of the defining instruction in its block
+constexpr Value kNoValue = 0xFFFF;
+
+// Instruction::auxiliary of memory operations.
+constexpr uint8_t kStackAccess = 1;
+// Bits of Instruction::immediate of HostAddress, beside the size.
+constexpr uint64_t kHostWrite = 0x100;    // for reading and writing
+constexpr uint64_t kHostAligned = 0x200;  // #GP(0) where not aligned to the size
+
+// Instruction::auxiliary of Jump and JumpIndirect.
+enum class JumpHint : uint8_t { None, Call, Return };
+
+struct Instruction {
+  Opcode opcode{};
+  Type type = Type::Void;  // of the result
+  uint8_t auxiliary = 0;
+  uint8_t guest = 0;  // index into Block::guest
+  std::array<Value, 3> arguments{kNoValue, kNoValue, kNoValue};
+  uint16_t reserved = 0;
+  uint64_t immediate = 0;
+};
+
+// Branch targets, counted from PageBase.
+constexpr uint64_t branch_targets(int32_t taken, int32_t not_taken) {
+  return static_cast<uint32_t>(taken) | static_cast<uint64_t>(static_cast<uint32_t>(not_taken)) << 32;
+}
+constexpr int32_t taken_target(const Instruction& branch) { return static_cast<int32_t>(branch.immediate); }
+constexpr int32_t not_taken_target(const Instruction& branch) { return static_cast<int32_t>(branch.immediate >> 32); }
+
+// One guest instruction: where it stands.
+struct GuestInstruction {
+  uint16_t page_offset = 0;  // of its first byte in its page
+  uint8_t length = 0;
+};
+
+// The last operation is the only terminator.
+struct Block {
+  uint64_t memory_offset = 0;  // of the first byte of code (machine/core/guest_memory.h)
+  uint32_t mode_key = 0;       // cpu/exec/block_cache.h
+  uint16_t page_offset = 0;    // of the first byte in its page
+  uint16_t byte_length = 0;    // guest code; all of it in one page
+  std::vector<GuestInstruction> guest;
+  std::vector<Instruction> code;
+  // For Interpret: operations whose `offset` counts from the page's first byte.
+  std::vector<cpu::Op> interpreted;
+  std::vector<HostVectorInstruction> vectors;
+
+  const Instruction& operator[](Value value) const { return code[value]; }
+  const Instruction& terminator() const { return code.back(); }
+};
+
+}  // namespace calco::jit::ir
