@@ -68,6 +68,13 @@ constexpr uint8_t kStackAccess = 1;
 constexpr uint64_t kHostWrite = 0x100;    // for reading and writing
 constexpr uint64_t kHostAligned = 0x200;  // #GP(0) where not aligned to the size
 
+// Instruction::marks of operations that write flags (kWritesFlags, but not Interpret), set by the passes: nothing in
+// the block and no way out of it needs what it writes, but operations that may leave do, since a fault shows the flags.
+// A back end may leave it out of the straight path and execute it in the cold path of each operation that may leave, up
+// to the next operation that writes flags and is not marked; several that are marked, in their order. Executing it
+// where it stands is always right.
+constexpr uint16_t kFlagsOnlyForFaults = 1;
+
 // Instruction::auxiliary of Jump and JumpIndirect.
 enum class JumpHint : uint8_t { None, Call, Return };
 
@@ -77,7 +84,7 @@ struct Instruction {
   uint8_t auxiliary = 0;
   uint8_t guest = 0;  // index into Block::guest
   std::array<Value, 3> arguments{kNoValue, kNoValue, kNoValue};
-  uint16_t reserved = 0;
+  uint16_t marks = 0;
   uint64_t immediate = 0;
 };
 
@@ -100,6 +107,10 @@ struct Block {
   uint32_t mode_key = 0;       // cpu/exec/block_cache.h
   uint16_t page_offset = 0;    // of the first byte in its page
   uint16_t byte_length = 0;    // guest code; all of it in one page
+  // What is at the end's target (of a Jump, or of a taken Branch), and behind a Branch not taken, overwrites all six
+  // flags before anything can see them: the block need not leave them right there.
+  bool flags_dead_if_taken = false;
+  bool flags_dead_if_not_taken = false;
   std::vector<GuestInstruction> guest;
   std::vector<Instruction> code;
   // For Interpret: operations whose `offset` counts from the page's first byte.
