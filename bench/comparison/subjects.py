@@ -1,0 +1,121 @@
+"""What is compared: emulators that boot the guest, and the host itself. Each runs rows and gives an Outcome."""
+
+import dataclasses
+import os
+import re
+import subprocess
+import threading
+import time
+
+from . import guest
+
+
+class Failure(Exception):
+    """A run that did not come to its end; says why."""
+
+
+@dataclasses.dataclass
+class Outcome:
+    seconds: dict = dataclasses.field(default_factory=dict)  # row -> seconds by the guest's clock, one for each repetition
+    checksums: dict = dataclasses.field(default_factory=dict)  # row -> set of what was printed
+    skipped: list = dataclasses.field(default_factory=list)
+    failures: list = dataclasses.field(default_factory=list)  # lines `NAME what happened`
+    guest_time: float = 0  # from the first row to the last by the guest's clock, and by the host's
+    host_time: float = 0
+    wall: float = 0  # the whole run, and its processor time in all threads
+    cpu: float = 0
+    flags: frozenset = frozenset()  # what /proc/cpuinfo says that the processor has
+
+
+class Reader:
+    """Takes in the lines that bench/guest/rows prints, with the host's time of each."""
+
+    def __init__(self):
+        self.outcome = Outcome()
+        self.begun = None
+        self.last_lines = []
+
+    def line(self, text, host_now):
+        self.last_lines = self.last_lines[-20:] + [text]
+        outcome = self.outcome
+        # The console may put a line of the kernel's or an escape sequence of the firmware's before ours.
+        found = re.search(r"\b(row|skip|fail|begin|end|flags\s*:) (.*)", text)
+        kind, words = (found[1], found[2].split()) if found else ("", [])
+        if kind == "row" and len(words) == 3:
+            outcome.seconds.setdefault(words[0], []).append(float(words[1]))
+            outcome.checksums.setdefault(words[0], set()).add(words[2])
+        elif kind == "skip":
+            outcome.skipped.append(words[0])
+        elif kind == "fail":
+            outcome.failures.append(" ".join(words))
+        elif kind == "begin":
+            self.begun = (float(words[0]), host_now)
+        elif kind == "end" and self.begun:
+            outcome.guest_time = float(words[0]) - self.begun[0]
+            outcome.host_time = host_now - self.begun[1]
+        elif kind.startswith("flags"):
+            outcome.flags = frozenset(words)
+
+
+def run(command, seconds, processors=None):
+    """Runs a command to its end, at most so many seconds, and reads what its rows print."""
+    pin = (lambda: os.sched_setaffinity(0, processors)) if processors else None
+    reader = Reader()
+    begin = time.monotonic()
+    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                             preexec_fn=pin)
+    watchdog = threading.Timer(seconds, child.kill)
+    watchdog.start()
+    for line in child.stdout:
+        reader.line(line.decode(errors="replace").strip(), time.monotonic())
+    _, status, usage = os.wait4(child.pid, 0)
+    watchdog.cancel()
+    child.returncode = os.waitstatus_to_exitcode(status)
+    reader.outcome.wall = time.monotonic() - begin
+    reader.outcome.cpu = usage.ru_utime + usage.ru_stime
+    if reader.outcome.wall >= seconds:
+        reader.last_lines.append(f"killed after {seconds} seconds")
+    return child.returncode, reader
+
+
+class Emulator:
+    """Boots the guest under one emulator and accelerator."""
+
+    boots = True
+
+    def __init__(self, name, command, seconds):
+        self.name = name
+        self.command = command
+        self.seconds = seconds
+
+    def boot(self, processors, script):
+        command = [*self.command, "-smp", str(processors), "-m", "512", "-nographic", "-no-reboot",
+                   "-kernel", str(guest.KERNEL), "-initrd", str(guest.INITRD),
+                   "-append", "console=ttyS0 quiet calco.script=" + script.replace(" ", ",")]
+        status, reader = run(command, self.seconds)
+        if status != 0 or not any("Power down" in line for line in reader.last_lines):
+            raise Failure(f"{self.name}: exit status {status}, no power off:\n    " + "\n    ".join(reader.last_lines))
+        return reader.outcome
+
+    def rows(self, names, processors, repeat):
+        # One script, without a space or quotes: the kernel's command line.
+        return self.boot(processors, f"grep -m1 flags /proc/cpuinfo;/bench/rows --repeat {repeat} {' '.join(names)}")
+
+
+class Native:
+    """Runs the rows on the host, on as many processors as the guest has."""
+
+    boots = False
+    name = "native"
+
+    def __init__(self, seconds):
+        self.seconds = seconds
+
+    def rows(self, names, processors, repeat):
+        host = sorted(os.sched_getaffinity(0))[:processors]
+        # Short as the rows are here, one run of them says little.
+        command = [str(guest.PROGRAM), "--repeat", str(3 * repeat), *names]
+        status, reader = run(command, self.seconds, host)
+        if status != 0 and not reader.outcome.failures:
+            raise Failure(f"native: exit status {status}:\n    " + "\n    ".join(reader.last_lines))
+        return reader.outcome
