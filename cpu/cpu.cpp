@@ -2,6 +2,7 @@
 
 #include "cpu/exec/block_cache.h"
 #include "cpu/exec/chain.h"
+#include "cpu/exec/translation.h"
 #include "cpu/system/cpu_model.h"
 #include "cpu/system/debug.h"
 #include "cpu/system/processor_group.h"
@@ -108,6 +109,24 @@ bool Cpu::stop_at_debugger_breakpoint() {
   return true;
 }
 
+// --- Translation -----------------------------------------------------------------------------------------------------
+
+void Cpu::set_translator(Translator* translator) {
+  if (translator == translator_) return;
+  translator_ = translator;
+  blocks_->clear();  // those of the interpreter alone do not count
+}
+
+void Cpu::run_translation(const TranslatedCode& code) {
+  // Translated code accumulates exceptions in MXCSR but raises none.
+  constexpr uint32_t kAllMasked = 0x1F80;
+  if ((mxcsr & kAllMasked) != kAllMasked) {
+    interpret_next_ = true;
+    return;
+  }
+  interpret_next_ = translator_->execute(*this, code) == TranslationExit::Interpret;
+}
+
 // --- Mode ------------------------------------------------------------------------------------------------------------
 
 void Cpu::mode_changed() {
@@ -134,8 +153,11 @@ void Cpu::select_mode() {
   const auto size = code_64()    ? decode::CodeSize::Bits64
                     : code.big() ? decode::CodeSize::Bits32
                                  : decode::CodeSize::Bits16;
-  mode_key_ = static_cast<uint32_t>(size) | (single ? kModeSingle : 0);
-  const uint64_t view = mode_key_ | static_cast<uint64_t>(mmu_.current_protection()) << 4;
+  const bool vector = (cr0 & (cr0::kEm | cr0::kTs)) == 0 && (cr4 & cr4::kOsfxsr) != 0;
+  const bool avx = (cr0 & cr0::kTs) == 0 && (cr4 & cr4::kOsxsave) != 0 && (xcr0 & 6) == 6;
+  mode_key_ =
+      static_cast<uint32_t>(size) | (single ? kModeSingle : 0) | (vector ? kModeVector : 0) | (avx ? kModeAvx : 0);
+  const uint64_t view = mode_key_ | static_cast<uint64_t>(mmu_.current_protection()) << 5;
   if (code_64()) {
     jump_tag = mmu_.fetch_generation() << 8 | view;
     return;

@@ -24,8 +24,10 @@ namespace calco::cpu {
 class BlockCache;
 class CpuModel;
 class ProcessorGroup;
+class Translator;
 struct JumpCacheEntry;
 struct Op;
+struct TranslatedCode;
 
 // What the machine gives a processor. Everything outlives it.
 struct Environment {
@@ -148,6 +150,16 @@ class Cpu : public CpuState, public ProcessorPins {
   // In front of an instruction: true where the debugger has a breakpoint at RIP; the processor then stops.
   bool stop_at_debugger_breakpoint();
 
+  // Who translates hot blocks; null: the interpreter does all. Changes only while the processor is paused.
+  void set_translator(Translator* translator);
+  Translator* translator() const { return translator_; }
+  // Whether blocks of the current mode may be translated: 64-bit code, and no debugger has breakpoints.
+  bool translates() const { return translator_ != nullptr && code_64() && debugger_stops_.breakpoints.empty(); }
+  // Runs translated code until it needs the dispatch loop.
+  void run_translation(const TranslatedCode& code);
+  // Why and through which link translated code came back (jit/runtime/abi.h).
+  uint64_t translation_exit_reason = 0, translation_exit_link = 0;
+
   // To be called after a change of what blocks depend on or the TLB was filled under: CPL, CR0, CR4, EFER, CS, SS
   // and the other segments' flatness, EFLAGS.AC/VM/TF/IF, SMM, debug registers. Cheap. Every function that changes one
   // of these ends its block.
@@ -206,6 +218,8 @@ class Cpu : public CpuState, public ProcessorPins {
   uint64_t steps_left_ = 0;
   uint64_t flags_before_step_ = 0;
   DebuggerStops debugger_stops_;
+  Translator* translator_ = nullptr;
+  bool interpret_next_ = false;       // translated code left the instruction at RIP to the interpreter
   bool events_held_ = false;          // the debugger steps
   bool single_step_ = false;          // debugging needs blocks of one instruction
   bool single_instructions_ = false;  // run_instructions() does

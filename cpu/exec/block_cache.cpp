@@ -11,6 +11,7 @@
 #include "cpu/decode/row.h"
 #include "cpu/exec/chain.h"
 #include "cpu/exec/condition.h"
+#include "cpu/exec/translation.h"
 #include "cpu/mmu/paging.h"
 #include "cpu/system/cpu_model.h"
 #include "cpu/system/processor_group.h"
@@ -128,7 +129,7 @@ const Op* BlockCache::find(uint64_t rip) {
   }
   if (block == nullptr) block = decode(fetcher, rip, true);
   if (block->linkable) {
-    jump_cache_[jump_cache_index(rip)] = {rip, cpu_.jump_tag, block->ops(), 0};
+    jump_cache_[jump_cache_index(rip)] = {rip, cpu_.jump_tag, block->ops(), code_of(*block)};
   }
   return block->ops();
 }
@@ -173,7 +174,26 @@ Block* BlockCache::decode(Fetcher& fetcher, uint64_t rip, bool keep) {
   return block;
 }
 
-// Marks code and takes fast write access to its page away from every processor, once a page.
+// What the jump cache says of a block's translation.
+const void* BlockCache::code_of(const Block& block) const {
+  if (cpu_.translator() == nullptr) return nullptr;
+  const Op& first = *block.ops();
+  if (first.handler == &enter_translation) {
+    const auto* code = reinterpret_cast<const TranslatedCode*>(first.immediate);
+    if (code->alive) return code->entry;
+  }
+  return cpu_.translator()->no_code();
+}
+
+void BlockCache::forget_translations() {
+  const uint32_t threshold = cpu_.translator() != nullptr ? cpu_.translator()->threshold() : 1;
+  for (auto& [key, block] : blocks_) {
+    if (block->ops()->handler == &enter_translation) reset_entry(*block->ops(), threshold);
+  }
+  std::fill_n(jump_cache_.get(), size_t{1} << kJumpCacheBits, JumpCacheEntry{});
+}
+
+// Once a page is enough.
 void BlockCache::protect(uint64_t memory_offset, uint64_t size) {
   if (cpu_.environment().memory_map.memory().mark_code(memory_offset, size) != 0) return;
   ProcessorGroup& group = cpu_.environment().group;
@@ -266,12 +286,19 @@ BlockCache::Builder::Builder(Cpu& cpu, Fetcher& fetcher, bool linkable)
 
 void BlockCache::Builder::build() {
   const bool single = !linkable_ || (cpu_.mode_key() & kModeSingle) != 0;
+  if (!single && cpu_.translates()) add_entry();
   const unsigned limit = single ? 1 : kMaximumInstructions;
   while (instructions < limit && !ended_) {
     if (!add_instruction()) break;
   }
   if (!ended_) add_fall_through();
   ops_[op_count_++] = std::bit_cast<Op>(Link{});
+}
+
+void BlockCache::Builder::add_entry() {
+  Op op{.handler = nullptr};
+  reset_entry(op, cpu_.translator()->threshold());
+  ops_[op_count_++] = op;
 }
 
 // False where the block must end before the next instruction.

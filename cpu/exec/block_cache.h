@@ -49,13 +49,15 @@ constexpr unsigned kMaximumInstructions = 64;
 // Bits of Block::mode_key: what decoding depends on besides the bytes.
 constexpr uint32_t kModeCodeSize = 3;  // decode::CodeSize
 constexpr uint32_t kModeSingle = 4;    // blocks of one instruction
+constexpr uint32_t kModeVector = 8;    // SSE instructions raise neither #NM nor #UD (CR0.TS, CR0.EM, CR4.OSFXSR)
+constexpr uint32_t kModeAvx = 16;      // the same of VEX ones (CR4.OSXSAVE, XCR0)
 
 // What a linear address was found to lead to, valid while the tag is the processor's current one.
 struct JumpCacheEntry {
   uint64_t rip = ~uint64_t{0};
   uint64_t tag = 0;
   const Op* ops = nullptr;
-  uint64_t reserved = 0;
+  const void* code = nullptr;  // of a translator (translation.h): host code for the same, or its no_code()
 };
 constexpr unsigned kJumpCacheBits = 12;
 
@@ -77,6 +79,11 @@ class BlockCache {
   void maintain();
   // Drops everything. Only while no block executes.
   void clear();
+
+  // Marks code and takes fast write access to its page away from every processor. The bytes lie in one page.
+  void protect(uint64_t memory_offset, uint64_t size);
+  // Every block counts again before it asks the translator. Only while no block executes, or in exclusively().
+  void forget_translations();
 
   JumpCacheEntry* jump_cache() { return jump_cache_.get(); }
   static size_t jump_cache_index(uint64_t rip) {
@@ -105,13 +112,14 @@ class BlockCache {
     void lower_instruction(const decode::Instruction& instruction);
     void add_fault(Handler handler, unsigned looked_at);
     void add_fall_through();
+    void add_entry();
     bool in_page(uint64_t delta) const;
 
     Cpu& cpu_;
     Fetcher& fetcher_;
     const bool linkable_;
     // No container: a fetch may raise, and nothing with a destructor lives across that.
-    std::array<Op, kMaximumInstructions + 3> ops_;
+    std::array<Op, kMaximumInstructions + 4> ops_;
     size_t op_count_ = 0;
     bool ended_ = false;
     FlagSource flag_source_ = FlagSource::Unknown;
@@ -121,8 +129,8 @@ class BlockCache {
   Block* allocate(size_t ops);
   void invalidate(uint64_t memory_offset, uint64_t size);
   void remember(Block* block);
-  void protect(uint64_t memory_offset, uint64_t size);
   void log_block(const Block& block, uint64_t rip);
+  const void* code_of(const Block& block) const;
 
   Cpu& cpu_;
   std::unique_ptr<JumpCacheEntry[]> jump_cache_;

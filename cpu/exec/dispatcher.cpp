@@ -2,6 +2,7 @@
 #include "cpu/cpu.h"
 #include "cpu/exec/block_cache.h"
 #include "cpu/exec/chain.h"
+#include "cpu/exec/translation.h"
 #include "cpu/system/debug.h"
 #include "cpu/system/exceptions.h"
 #include "cpu/system/processor_group.h"
@@ -74,6 +75,10 @@ RunExit Cpu::dispatch(uint64_t step_limit) {
       if (single_step_) --steps_left_;
     } else {
       const Op* ops = next_block(*this);
+      if (interpret_next_) {
+        interpret_next_ = false;
+        if (is_entry(*ops)) ++ops;
+      }
       ++blocks_entered;
       ops->handler(this, ops, tlb);
     }

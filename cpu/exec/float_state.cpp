@@ -320,6 +320,7 @@ void xsetbv(Cpu& cpu, const Op&) {
     cpu.raise(kGeneralProtection, 0);
   }
   cpu.xcr0 = value;
+  cpu.mode_changed();
 }
 
 void ldmxcsr(Cpu& cpu, const Op& op) {
