@@ -38,7 +38,7 @@ struct StateLayout {
   int jump_cache = 0;    // JumpCacheEntry*
   int jump_tag = 0;      // uint64_t
   int exit_reason = 0;   // uint64_t, ExitReason
-  int exit_link = 0;     // Link*
+  int exit_link = 0;     // Link*, or Translation* for ExitReason::Hot
 };
 
 // Why translated code returned to the dispatch loop. CpuState::registers[kRip] is exact then.
@@ -46,6 +46,7 @@ enum class ExitReason : uint64_t {
   Next,       // go on at RIP: nothing is known of what is there, or somebody wants the processor
   Link,       // the same, through the Link that StateLayout::exit_link names: it may be patched
   Interpret,  // the instruction at RIP is for the interpreter
+  Hot,        // the translation at RIP was entered often: StateLayout::exit_link names it
 };
 
 // What a slow path needs to know of its place, packed into one 32-bit number.

@@ -1,0 +1,76 @@
+#include "jit/runtime/code_cache.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <iterator>
+#include <numeric>
+#include <system_error>
+
+namespace calco::jit {
+
+namespace {
+
+[[noreturn]] void fail(const char* what) { throw std::system_error(errno, std::generic_category(), what); }
+
+size_t aligned(size_t size, size_t alignment) { return (size + alignment - 1) / alignment * alignment; }
+
+}  // namespace
+
+CodeCache::CodeCache(size_t size) : size_(aligned(size, kSegments * 4096)) {
+  file_descriptor_ = memfd_create("calco-code", MFD_CLOEXEC);
+  if (file_descriptor_ < 0 || ftruncate(file_descriptor_, static_cast<off_t>(size_)) != 0) fail("code cache");
+  void* both = mmap(nullptr, 2 * size_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (both == MAP_FAILED) fail("code cache");
+  executable_ = static_cast<uint8_t*>(both);
+  data_ = executable_ + size_;
+  if (mmap(executable_, size_, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_FIXED, file_descriptor_, 0) == MAP_FAILED) {
+    fail("code cache: executable memory");
+  }
+  if (mprotect(data_, size_, PROT_READ | PROT_WRITE) != 0) fail("code cache: data");
+  void* alias = mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_SHARED, file_descriptor_, 0);
+  if (alias == MAP_FAILED) fail("code cache: writable view");
+  writable_ = static_cast<uint8_t*>(alias);
+}
+
+CodeCache::~CodeCache() {
+  munmap(writable_, size_);
+  munmap(executable_, 2 * size_);
+  close(file_descriptor_);
+}
+
+uint8_t* CodeCache::allocate_code(size_t bytes) {
+  const size_t start = aligned(code_used_, 16);
+  if (start + bytes > segment_bytes()) return nullptr;
+  code_used_ = start + bytes;
+  segment_used_[segment_] = code_used_;
+  return writable_ + segment_ * segment_bytes() + start;
+}
+
+void CodeCache::trim(uint8_t* end) {
+  code_used_ = static_cast<size_t>(end - (writable_ + segment_ * segment_bytes()));
+  segment_used_[segment_] = code_used_;
+}
+
+uint8_t* CodeCache::allocate_data(size_t bytes) {
+  const size_t size = aligned(bytes, 8);
+  if (data_used_ + size > segment_bytes()) return nullptr;
+  uint8_t* data = data_ + segment_ * segment_bytes() + data_used_;
+  data_used_ += size;
+  std::memset(data, 0, size);
+  return data;
+}
+
+size_t CodeCache::used() const {
+  return std::accumulate(std::begin(segment_used_), std::end(segment_used_), size_t{0});
+}
+
+unsigned CodeCache::next_segment() {
+  segment_ = (segment_ + 1) % kSegments;
+  code_used_ = data_used_ = 0;
+  segment_used_[segment_] = 0;
+  return segment_;
+}
+
+}  // namespace calco::jit
