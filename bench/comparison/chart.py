@@ -86,7 +86,10 @@ def class_part(results, names, class_name, y, scale):
     """One class with its heading; the parts, and where the next class begins."""
     means = [results.class_ratio(class_name, report.REFERENCE, name) for name in names]
     shown = ", ".join("-" if mean is None else f"{mean:.2f}" for mean in means)
-    parts = [text(8, y + 12, class_name, "head"), text(LABELS, y + 12, f"geometric mean {shown}", "dim")]
+    note = f"geometric mean {shown}"
+    if class_name == "smp" and report.speedup_line(results):
+        note += "; " + report.speedup_line(results)
+    parts = [text(8, y + 12, class_name, "head"), text(LABELS, y + 12, note, "dim")]
     y += 20
     top = y
     for row in results.rows_of(class_name):
@@ -114,5 +117,6 @@ def draw(results, title):
     ticks = [text(scale.x(tick), TOP_MARGIN - 12, f"{tick:g}", "dim", "middle") for tick in scale.ticks]
     width = LABELS + PLOT + RIGHT
     lines = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{y}" viewBox="0 0 {width} {y}">',
-             f"<style>{STYLE}</style>", '<rect width="100%" height="100%" class="paper"/>', text(8, 20, title, "head"), *legend(names), *ticks, *grid, *body, "</svg>"]
+             f"<style>{STYLE}</style>", '<rect width="100%" height="100%" class="paper"/>',
+             text(8, 20, title, "head"), *legend(names), *ticks, *grid, *body, "</svg>"]
     return "\n".join(lines) + "\n"

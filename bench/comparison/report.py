@@ -153,8 +153,12 @@ def flag_lines(results):
 
 
 def clock_lines(results):
-    return [f"clock of {name}: {sum(g for g, _ in clocks):.2f} s while the host's went {sum(h for _, h in clocks):.2f} s"
-            for name, clocks in results.clocks.items() if clocks]
+    lines = []
+    for name, clocks in results.clocks.items():
+        ours, hosts, processor = (sum(column) for column in zip(*clocks)) if clocks else (0, 0, 0)
+        lines.append(f"rows of {name}: {ours:.2f} s by their clock, {hosts:.2f} s by the host's; "
+                     f"{processor:.2f} s of processor time with booting")
+    return lines
 
 
 def table(results):
@@ -168,10 +172,11 @@ def table(results):
             lines.append(speedup_line(results))
         for name in accelerators(results):
             lines += verdict_lines(class_verdicts(results, class_name, name), name)
-    lines += ["", "all"]
-    for name in accelerators(results):
-        lines += verdict_lines(overall_verdicts(results, name), name)
+    overall = [line for name in accelerators(results) for line in verdict_lines(overall_verdicts(results, name), name)]
+    if overall:
+        lines += ["", "all", *overall]
     lines += ["", *flag_lines(results), *clock_lines(results)]
+    lines += [f"NOTE: {remark}" for remark in results.remarks]
     lines += [f"PROBLEM: {problem}" for problem in results.problems]
     return "\n".join(lines)
 
@@ -198,10 +203,12 @@ def as_json(results, settings):
         } for of in classes(results)],
         "asked": {name: verdict_objects(overall_verdicts(results, name)) for name in names},
         "speedup_of_two_threads": {name: results.speedup(name) for name in results.names},
-        "clocks": {name: [{"guest": g, "host": h} for g, h in clocks] for name, clocks in results.clocks.items()},
+        "clocks": {name: [dict(zip(("guest", "host", "processor"), clock)) for clock in clocks]
+                   for name, clocks in results.clocks.items()},
         "cpu_flags": {name: sorted(flags) for name, flags in results.flags.items()},
         "checksums": {row: {said: sorted(by) for said, by in sums.items()} for row, sums in results.checksums.items()},
         "skipped": {name: sorted(rows) for name, rows in results.skipped.items()},
+        "remarks": results.remarks,
         "problems": results.problems,
         "runs": results.times,
     }

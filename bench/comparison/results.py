@@ -23,10 +23,11 @@ class Results:
         self.rows = rows  # (class, row), in the order of the table
         self.names = names  # of the subjects, in the order of the table
         self.times = {name: [] for name in names}  # for each run a dictionary row -> seconds
-        self.clocks = {name: [] for name in names}  # (guest's seconds, host's seconds)
+        self.clocks = {name: [] for name in names}  # of each boot (guest's, host's, emulator's processor seconds)
         self.flags = {}
         self.skipped = {name: set() for name in names}
         self.checksums = {}  # row -> {checksum: subjects that printed it}
+        self.remarks = []
         self.problems = []
 
     def begin_run(self):
@@ -46,11 +47,13 @@ class Results:
             for checksum in outcome.checksums[row]:
                 self.checksums.setdefault(row, {}).setdefault(checksum, set()).add(name)
         self.skipped[name].update(outcome.skipped)
+        self.remarks += [f"{name}: {remark}" for remark in outcome.remarks if f"{name}: {remark}" not in self.remarks]
         for failure in outcome.failures:
             self.problem(f"{name}: row {failure}")
-        self.clocks[name].append((outcome.guest_time, outcome.host_time))
+        self.clocks[name].append((outcome.guest_time, outcome.host_time, outcome.cpu))
         if abs(outcome.guest_time - outcome.host_time) > max(CLOCK_GRAIN, CLOCK_TOLERANCE * outcome.host_time):
-            self.problem(f"{name}: its clock went {outcome.guest_time:.2f} s in {outcome.host_time:.2f} s of the host's")
+            said = f"{outcome.guest_time:.2f} s while the host's went {outcome.host_time:.2f} s"
+            self.problem(f"{name}: the guest's clock is wrong: it went {said}")
         if boots:
             self.flags[name] = outcome.flags
 

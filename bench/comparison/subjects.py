@@ -7,7 +7,9 @@ import subprocess
 import threading
 import time
 
-from . import guest
+# What firmware and busybox send to a terminal beside text.
+CONTROL_SEQUENCE = re.compile(r"\x1b(\[[0-9;?]*[A-Za-z]|[a-z])")
+REMARK = re.compile(r"(calco|qemu-system-x86_64): ")
 
 
 class Failure(Exception):
@@ -16,10 +18,11 @@ class Failure(Exception):
 
 @dataclasses.dataclass
 class Outcome:
-    seconds: dict = dataclasses.field(default_factory=dict)  # row -> seconds by the guest's clock, one for each repetition
+    seconds: dict = dataclasses.field(default_factory=dict)  # row -> seconds by the guest's clock, one a repetition
     checksums: dict = dataclasses.field(default_factory=dict)  # row -> set of what was printed
     skipped: list = dataclasses.field(default_factory=list)
     failures: list = dataclasses.field(default_factory=list)  # lines `NAME what happened`
+    remarks: list = dataclasses.field(default_factory=list)  # what the emulator itself says, such as a warning
     guest_time: float = 0  # from the first row to the last by the guest's clock, and by the host's
     host_time: float = 0
     wall: float = 0  # the whole run, and its processor time in all threads
@@ -38,8 +41,10 @@ class Reader:
     def line(self, text, host_now):
         self.last_lines = self.last_lines[-20:] + [text]
         outcome = self.outcome
-        # The console may put a line of the kernel's or an escape sequence of the firmware's before ours.
-        found = re.search(r"\b(row|skip|fail|begin|end|flags\s*:) (.*)", text)
+        if REMARK.match(text):
+            outcome.remarks.append(text)
+        # The kernel may have written half a line before ours.
+        found = re.search(r"\b(row|skip|fail|begin|end|flags\s*:) (.*)", CONTROL_SEQUENCE.sub("", text))
         kind, words = (found[1], found[2].split()) if found else ("", [])
         if kind == "row" and len(words) == 3:
             outcome.seconds.setdefault(words[0], []).append(float(words[1]))
@@ -57,17 +62,18 @@ class Reader:
             outcome.flags = frozenset(words)
 
 
-def run(command, seconds, processors=None):
+def run(command, seconds, processors=None, errors=subprocess.STDOUT):
     """Runs a command to its end, at most so many seconds, and reads what its rows print."""
     pin = (lambda: os.sched_setaffinity(0, processors)) if processors else None
     reader = Reader()
     begin = time.monotonic()
-    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors,
                              preexec_fn=pin)
     watchdog = threading.Timer(seconds, child.kill)
     watchdog.start()
-    for line in child.stdout:
-        reader.line(line.decode(errors="replace").strip(), time.monotonic())
+    with child.stdout:
+        for line in child.stdout:
+            reader.line(line.decode(errors="replace").strip(), time.monotonic())
     _, status, usage = os.wait4(child.pid, 0)
     watchdog.cancel()
     child.returncode = os.waitstatus_to_exitcode(status)
@@ -83,16 +89,18 @@ class Emulator:
 
     boots = True
 
-    def __init__(self, name, command, seconds):
+    def __init__(self, name, command, guest, seconds, errors=subprocess.STDOUT):
         self.name = name
         self.command = command
+        self.guest = guest
         self.seconds = seconds
+        self.errors = errors  # None lets them through to the terminal
 
     def boot(self, processors, script):
         command = [*self.command, "-smp", str(processors), "-m", "512", "-nographic", "-no-reboot",
-                   "-kernel", str(guest.KERNEL), "-initrd", str(guest.INITRD),
+                   "-kernel", str(self.guest.kernel), "-initrd", str(self.guest.initrd),
                    "-append", "console=ttyS0 quiet calco.script=" + script.replace(" ", ",")]
-        status, reader = run(command, self.seconds)
+        status, reader = run(command, self.seconds, errors=self.errors)
         if status != 0 or not any("Power down" in line for line in reader.last_lines):
             raise Failure(f"{self.name}: exit status {status}, no power off:\n    " + "\n    ".join(reader.last_lines))
         return reader.outcome
@@ -108,13 +116,14 @@ class Native:
     boots = False
     name = "native"
 
-    def __init__(self, seconds):
+    def __init__(self, guest, seconds):
+        self.guest = guest
         self.seconds = seconds
 
     def rows(self, names, processors, repeat):
         host = sorted(os.sched_getaffinity(0))[:processors]
         # Short as the rows are here, one run of them says little.
-        command = [str(guest.PROGRAM), "--repeat", str(3 * repeat), *names]
+        command = [str(self.guest.program), "--repeat", str(3 * repeat), *names]
         status, reader = run(command, self.seconds, host)
         if status != 0 and not reader.outcome.failures:
             raise Failure(f"native: exit status {status}:\n    " + "\n    ".join(reader.last_lines))
