@@ -13,7 +13,13 @@ REMARK = re.compile(r"(calco|qemu-system-x86_64): ")
 
 
 class Failure(Exception):
-    """A run that did not come to its end; says why."""
+    """A run that did not come to its end; says why, and keeps what it gave until then."""
+
+    def __init__(self, name, status, reader):
+        rows = list(reader.outcome.seconds)
+        finished = f"after {len(rows)} rows, the last of them {rows[-1]}" if rows else "before the first row"
+        super().__init__("\n    ".join([f"{name}: exit status {status}, ended {finished}:", *reader.last_lines]))
+        self.outcome = reader.outcome
 
 
 @dataclasses.dataclass
@@ -97,12 +103,13 @@ class Emulator:
         self.errors = errors  # None lets them through to the terminal
 
     def boot(self, processors, script):
+        # A kernel that panics restarts at once, which ends the emulator.
         command = [*self.command, "-smp", str(processors), "-m", "512", "-nographic", "-no-reboot",
                    "-kernel", str(self.guest.kernel), "-initrd", str(self.guest.initrd),
-                   "-append", "console=ttyS0 quiet calco.script=" + script.replace(" ", ",")]
+                   "-append", "console=ttyS0 quiet panic=-1 calco.script=" + script.replace(" ", ",")]
         status, reader = run(command, self.seconds, errors=self.errors)
         if status != 0 or not any("Power down" in line for line in reader.last_lines):
-            raise Failure(f"{self.name}: exit status {status}, no power off:\n    " + "\n    ".join(reader.last_lines))
+            raise Failure(self.name, status, reader)
         return reader.outcome
 
     def rows(self, names, processors, repeat):
@@ -126,5 +133,5 @@ class Native:
         command = [str(self.guest.program), "--repeat", str(3 * repeat), *names]
         status, reader = run(command, self.seconds, host)
         if status != 0 and not reader.outcome.failures:
-            raise Failure(f"native: exit status {status}:\n    " + "\n    ".join(reader.last_lines))
+            raise Failure(self.name, status, reader)
         return reader.outcome
