@@ -57,7 +57,19 @@ struct OpcodeInfo {
   uint8_t arguments;
   uint32_t effects;
 };
-const OpcodeInfo& info(Opcode opcode);
+
+namespace detail {
+constexpr auto kOpcodes = [] {
+  using enum Result;
+  return std::array<OpcodeInfo, static_cast<size_t>(Opcode::Count)>{{
+#define CALCO_IR(name, text, result, arguments, effects) {text, result, arguments, effects},
+#include "jit/ir/opcodes.inc"
+#undef CALCO_IR
+  }};
+}();
+}  // namespace detail
+
+constexpr const OpcodeInfo& info(Opcode opcode) { return detail::kOpcodes[static_cast<size_t>(opcode)]; }
 
 using Value = uint16_t;  // index of the defining instruction in its block
 constexpr Value kNoValue = 0xFFFF;
