@@ -1,0 +1,84 @@
+#include "jit/opt/dead_flags.h"
+
+#include "cpu/flags.h"
+#include "jit/opt/flag_sets.h"
+
+namespace calco::jit::opt {
+
+namespace {
+
+using cpu::rflags::kArithmetic;
+using ir::Instruction;
+using ir::Opcode;
+
+// Walks a block from its end to its beginning.
+class FlagLiveness {
+ public:
+  explicit FlagLiveness(ir::Block& block) : block_(block) {}
+
+  void visit(Instruction& instruction) {
+    switch (instruction.opcode) {
+      case Opcode::SetFlags:
+      case Opcode::SetFlagsWithCarry:
+        write(instruction, kArithmetic, kArithmetic);
+        break;
+      case Opcode::SetFlagsOfShift:
+        write(instruction, kArithmetic, 0);
+        break;
+      case Opcode::ChangeFlags:
+        write(instruction, instruction.immediate, instruction.immediate);
+        break;
+      case Opcode::Condition:
+        needed_ |= flags_of_condition(instruction.auxiliary);
+        break;
+      case Opcode::Carry:
+        needed_ |= cpu::rflags::kCf;
+        break;
+      case Opcode::GetFlags:
+      case Opcode::Interpret:
+        needed_ = kArithmetic;
+        break;
+      case Opcode::Jump:
+        needed_ = block_.flags_dead_if_taken ? 0 : kArithmetic;
+        break;
+      case Opcode::Branch:
+        needed_ = block_.flags_dead_if_taken && block_.flags_dead_if_not_taken ? 0 : kArithmetic;
+        break;
+      case Opcode::JumpIndirect:
+      case Opcode::Leave:
+        needed_ = kArithmetic;
+        break;
+      default:
+        if ((info(instruction.opcode).effects & ir::kMayLeave) != 0) shown_ = kArithmetic;
+        break;
+    }
+  }
+
+ private:
+  // An operation that may write the flags `written`, and surely overwrites `overwritten`.
+  void write(Instruction& instruction, uint64_t written, uint64_t overwritten) {
+    if (((needed_ | shown_) & written) == 0) {
+      erase(instruction);
+      return;
+    }
+    const bool only_for_faults = (needed_ & written) == 0;
+    instruction.marks = only_for_faults ? ir::kFlagsOnlyForFaults : 0;
+    // An operation that stands in the straight path and keeps some flags reads them there.
+    if (!only_for_faults) needed_ |= shown_;
+    needed_ &= ~overwritten;
+    shown_ &= ~overwritten;
+  }
+
+  ir::Block& block_;
+  uint64_t needed_ = kArithmetic;  // flags that are read behind this point before they are overwritten
+  uint64_t shown_ = 0;             // flags that an operation which may leave shows, likewise
+};
+
+}  // namespace
+
+void remove_dead_flags(ir::Block& block, Scratch&) {
+  FlagLiveness liveness(block);
+  for (size_t i = block.code.size(); i-- > 0;) liveness.visit(block.code[i]);
+}
+
+}  // namespace calco::jit::opt
