@@ -1,0 +1,122 @@
+// The loop over a block's instructions.
+#include "cpu/decode/row.h"
+#include "cpu/exec/handlers.h"
+#include "jit/frontend/frontend.h"
+#include "jit/frontend/groups.h"
+
+namespace calco::jit {
+namespace {
+
+using decode::Group;
+using decode::Instruction;
+using ir::Opcode;
+using ir::Type;
+
+constexpr uint16_t kPageMask = 0xFFF;
+
+Outcome translate_instruction(Emitter& emit) {
+  switch (emit.instruction().row->group) {
+    case Group::Move:
+      return translate_move(emit);
+    case Group::Alu:
+      return translate_alu(emit);
+    case Group::MultiplyDivide:
+      return translate_multiply_divide(emit);
+    case Group::Shift:
+      return translate_shift(emit);
+    case Group::Bit:
+      return translate_bit(emit);
+    case Group::Flag:
+      return translate_flag(emit);
+    case Group::Control:
+      return translate_control(emit);
+    default:
+      return Outcome::Interpret;
+  }
+}
+
+class BlockTranslator {
+ public:
+  BlockTranslator(const CodeSource& source, ir::Block& block) : source_(source), block_(block), emit_(block) {}
+
+  bool run();
+
+ private:
+  // False where the block has got its terminator.
+  bool add_instruction();
+  bool interpret(const Instruction& instruction);
+  void end(Opcode opcode);
+  std::span<const uint8_t> rest() const { return source_.bytes.subspan(block_.byte_length); }
+  uint16_t offset() const { return static_cast<uint16_t>(block_.page_offset + block_.byte_length); }
+
+  const CodeSource& source_;
+  ir::Block& block_;
+  Emitter emit_;
+  bool translated_any_ = false;
+};
+
+bool BlockTranslator::run() {
+  block_.memory_offset = source_.memory_offset;
+  block_.mode_key = source_.mode_key;
+  block_.page_offset = source_.memory_offset & kPageMask;
+  while (add_instruction()) {
+  }
+  return translated_any_;
+}
+
+bool BlockTranslator::add_instruction() {
+  if (rest().empty() || block_.guest.size() >= source_.maximum_instructions) {
+    end(Opcode::Jump);
+    return false;
+  }
+  Instruction instruction;
+  if (decode::decode(rest(), decode::CodeSize::Bits64, source_.features, instruction) != decode::Status::Ok) {
+    end(Opcode::Leave);
+    return false;
+  }
+  instruction.code_64 = true;
+  const size_t operations = block_.code.size();
+  const size_t vectors = block_.vectors.size();
+  emit_.begin(instruction, offset());
+  Outcome outcome = translate_instruction(emit_);
+  if (outcome == Outcome::Interpret) {
+    block_.code.resize(operations);
+    block_.vectors.resize(vectors);
+    if (!interpret(instruction)) {
+      block_.guest.pop_back();
+      end(Opcode::Leave);
+      return false;
+    }
+  } else {
+    translated_any_ = true;
+  }
+  block_.byte_length = static_cast<uint16_t>(block_.byte_length + instruction.length);
+  return outcome != Outcome::Ended;
+}
+
+// False where the interpreter ends blocks with the instruction, or raises #UD.
+bool BlockTranslator::interpret(const Instruction& instruction) {
+  cpu::Op op{.handler = nullptr};
+  const cpu::Selection selection = cpu::lower(instruction, offset(), op);
+  if (selection.handler == nullptr || selection.ends_block) return false;
+  op.handler = selection.handler;
+  op.instructions = static_cast<uint8_t>(block_.guest.size());
+  emit_.append(Opcode::Interpret, Type::Void, {ir::kNoValue, ir::kNoValue, ir::kNoValue}, 0, block_.interpreted.size());
+  block_.interpreted.push_back(op);
+  return true;
+}
+
+// The block's end in front of an instruction. A block without instructions is dropped anyway.
+void BlockTranslator::end(Opcode opcode) {
+  if (block_.guest.empty()) return;
+  emit_.append(opcode, Type::Void, {ir::kNoValue, ir::kNoValue, ir::kNoValue}, 0, offset());
+}
+
+}  // namespace
+
+bool translate(const CodeSource& source, ir::Block& block) {
+  block = {};
+  return BlockTranslator(source, block).run();
+}
+
+}  // namespace calco::jit
