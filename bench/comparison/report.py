@@ -205,6 +205,7 @@ def as_json(results, settings):
         "speedup_of_two_threads": {name: results.speedup(name) for name in results.names},
         "clocks": {name: [dict(zip(("guest", "host", "processor"), clock)) for clock in clocks]
                    for name, clocks in results.clocks.items()},
+        "processors_of_other_programs": results.others,
         "cpu_flags": {name: sorted(flags) for name, flags in results.flags.items()},
         "checksums": {row: {said: sorted(by) for said, by in sums.items()} for row, sums in results.checksums.items()},
         "skipped": {name: sorted(rows) for name, rows in results.skipped.items()},

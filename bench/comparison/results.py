@@ -4,6 +4,7 @@ import math
 import statistics
 
 BOOT_ROWS = [("boot", "boot_wall"), ("boot", "boot_cpu")]
+MOST_BY_OTHERS = 0.2  # processors
 CLOCK_TOLERANCE = 0.02  # of the host's time, and no less than
 CLOCK_GRAIN = 0.2  # seconds: starting a program and a slow console
 
@@ -24,6 +25,7 @@ class Results:
         self.names = names  # of the subjects, in the order of the table
         self.times = {name: [] for name in names}  # for each run a dictionary row -> seconds
         self.clocks = {name: [] for name in names}  # of each boot (guest's, host's, emulator's processor seconds)
+        self.others = {name: [] for name in names}  # processors that other programs took, for each run
         self.flags = {}
         self.skipped = {name: set() for name in names}
         self.checksums = {}  # row -> {checksum: subjects that printed it}
@@ -56,6 +58,13 @@ class Results:
             self.problem(f"{name}: the guest's clock is wrong: it went {said}")
         if boots:
             self.flags[name] = outcome.flags
+
+    def add_others(self, name, processors):
+        self.others[name].append(processors)
+        if processors > MOST_BY_OTHERS:
+            run = len(self.others[name])
+            self.remarks.append(f"{name}: other programs took {processors:.1f} processors in run {run}: "
+                                "measure on a quiet host")
 
     def check_checksums(self):
         for row, checksums in self.checksums.items():

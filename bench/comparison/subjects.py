@@ -3,9 +3,11 @@
 import dataclasses
 import os
 import re
+import resource
 import subprocess
 import threading
 import time
+from pathlib import Path
 
 # What firmware and busybox send to a terminal beside text.
 CONTROL_SEQUENCE = re.compile(r"\x1b(\[[0-9;?]*[A-Za-z]|[a-z])")
@@ -88,6 +90,24 @@ def run(command, seconds, processors=None, errors=subprocess.STDOUT):
     if reader.outcome.wall >= seconds:
         reader.last_lines.append(f"killed after {seconds} seconds")
     return child.returncode, reader
+
+
+class Others:
+    """How much of the host other programs take from now on; where that is much, times mean little."""
+
+    def __init__(self):
+        self.begin = time.monotonic()
+        self.busy_before = self.busy()
+
+    @staticmethod
+    def busy():
+        """Processor seconds of all programs but our children; user to steal without idle (man 5 proc, /proc/stat)."""
+        words = [int(word) for word in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+        children = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return (sum(words) - words[3] - words[4]) / os.sysconf("SC_CLK_TCK") - children.ru_utime - children.ru_stime
+
+    def processors(self):
+        return max(0, self.busy() - self.busy_before) / max(time.monotonic() - self.begin, 0.01)
 
 
 class Emulator:

@@ -99,6 +99,13 @@ class ResultsTest(unittest.TestCase):
         collected.check_complete("jit", ["crc32", "avx2_float", "sieve"])
         self.assertEqual(collected.problems, ["jit: not a time in every run of sieve"])
 
+    def test_other_programs_that_take_much_of_the_host_are_remarked(self):
+        collected = two_runs()
+        collected.add_others("jit", 0.1)
+        collected.add_others("jit", 0.75)
+        self.assertEqual(collected.remarks,
+                         ["jit: other programs took 0.8 processors in run 2: measure on a quiet host"])
+
 
 class ReportTest(unittest.TestCase):
     def test_table_says_what_is_met_and_what_is_missed(self):
