@@ -20,5 +20,7 @@ Outcome translate_bit(Emitter& emit);
 Outcome translate_flag(Emitter& emit);
 Outcome translate_stack(Emitter& emit);
 Outcome translate_control(Emitter& emit);
+Outcome translate_system(Emitter& emit);
+Outcome translate_vector(Emitter& emit);
 
 }  // namespace calco::jit

@@ -30,8 +30,30 @@ Outcome translate_instruction(Emitter& emit) {
       return translate_flag(emit);
     case Group::Control:
       return translate_control(emit);
+    case Group::System:
+      return translate_system(emit);
+    case Group::Vector:
+      return translate_vector(emit);
     default:
       return Outcome::Interpret;
+  }
+}
+
+// Translated code runs under the guest's MXCSR: what loads another ends it.
+bool loads_mxcsr(const Instruction& instruction) {
+  using decode::Mnemonic;
+  switch (instruction.mnemonic) {
+    case Mnemonic::Ldmxcsr:
+    case Mnemonic::Vldmxcsr:
+    case Mnemonic::Fxrstor:
+    case Mnemonic::Fxrstor64:
+    case Mnemonic::Xrstor:
+    case Mnemonic::Xrstor64:
+    case Mnemonic::Xrstors:
+    case Mnemonic::Xrstors64:
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -98,7 +120,7 @@ bool BlockTranslator::add_instruction() {
 bool BlockTranslator::interpret(const Instruction& instruction) {
   cpu::Op op{.handler = nullptr};
   const cpu::Selection selection = cpu::lower(instruction, offset(), op);
-  if (selection.handler == nullptr || selection.ends_block) return false;
+  if (selection.handler == nullptr || selection.ends_block || loads_mxcsr(instruction)) return false;
   op.handler = selection.handler;
   op.instructions = static_cast<uint8_t>(block_.guest.size());
   emit_.append(Opcode::Interpret, Type::Void, {ir::kNoValue, ir::kNoValue, ir::kNoValue}, 0, block_.interpreted.size());
