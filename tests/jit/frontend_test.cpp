@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include "cpu/exec/block_cache.h"
 #include "cpu/exec/condition.h"
 #include "tests/jit/translated_code.h"
 
@@ -85,6 +86,65 @@ TEST(Frontend, InterpretedOperationsCountFromThePage) {
   ASSERT_EQ(code.block.interpreted.size(), 1u);
   EXPECT_EQ(code.block.interpreted[0].offset, 0x101);
   EXPECT_EQ(code.block.interpreted[0].length, 1);
+}
+
+constexpr uint32_t kVectors = 2 | cpu::kModeVector;
+
+TEST(Frontend, VectorInstructionsAreInterpretedWhereTheyMightBeUnavailable) {
+  EXPECT_EQ(TranslatedCode({0x90, 0x66, 0x0F, 0xEF, 0xC1}).count(Opcode::Interpret), 1u);  // pxor xmm0, xmm1
+  EXPECT_EQ(TranslatedCode({0x66, 0x0F, 0xEF, 0xC1}, kVectors).count(Opcode::HostVector), 1u);
+}
+
+TEST(Frontend, AlignedVectorOperandsAreChecked) {
+  const TranslatedCode aligned({0x66, 0x0F, 0xEF, 0x08}, kVectors);  // pxor xmm1, [rax]
+  EXPECT_EQ(aligned.only(Opcode::HostAddress).immediate, 16 | ir::kHostAligned);
+  EXPECT_EQ(aligned.block.vectors[0].reads, 2);
+  EXPECT_EQ(aligned.block.vectors[0].writes, 2);
+  const TranslatedCode anywhere({0x0F, 0x10, 0x08}, kVectors);  // movups xmm1, [rax]
+  EXPECT_EQ(anywhere.only(Opcode::HostAddress).immediate, 16u);
+  EXPECT_EQ(anywhere.block.vectors[0].reads, 0);
+}
+
+TEST(Frontend, ScalarLoadsOverwriteAndScalarMovesMerge) {
+  EXPECT_EQ(TranslatedCode({0xF3, 0x0F, 0x10, 0x08}, kVectors).block.vectors[0].reads, 0);  // movss xmm1, [rax]
+  EXPECT_EQ(TranslatedCode({0xF3, 0x0F, 0x10, 0xCA}, kVectors).block.vectors[0].reads, 6);  // movss xmm1, xmm2
+}
+
+TEST(Frontend, VectorStoresWriteTheirOperand) {
+  const TranslatedCode code({0x0F, 0x29, 0x08}, kVectors);  // movaps [rax], xmm1
+  EXPECT_EQ(code.only(Opcode::HostAddress).immediate, 16 | ir::kHostAligned | ir::kHostWrite);
+  EXPECT_TRUE(code.block.vectors[0].writes_memory);
+  EXPECT_EQ(code.block.vectors[0].reads, 2);
+  EXPECT_EQ(code.block.vectors[0].writes, 0);
+}
+
+TEST(Frontend, GeneralOperandsOfConversionsHaveTheirWidth) {
+  const TranslatedCode to_double({0xF2, 0x48, 0x0F, 0x2A, 0xC1}, kVectors);  // cvtsi2sd xmm0, rcx
+  EXPECT_TRUE(to_double.block.vectors[0].wide);
+  EXPECT_EQ(to_double.block.vectors[0].source, ir::HostVectorInstruction::Source::General);
+  const TranslatedCode to_integer({0xF2, 0x0F, 0x2C, 0xC1}, kVectors);  // cvttsd2si eax, xmm1
+  EXPECT_EQ(to_integer.only(Opcode::HostVector).type, Type::I32);
+  EXPECT_TRUE(to_integer.block.vectors[0].reg_is_general);
+}
+
+TEST(Frontend, VectorComparisonsGiveFlags) {
+  const TranslatedCode code({0x0F, 0x2F, 0xC1}, kVectors);  // comiss xmm0, xmm1
+  EXPECT_EQ(code.only(Opcode::HostVector).type, Type::I64);
+  EXPECT_EQ(code.only(Opcode::SetFlags).auxiliary, static_cast<uint8_t>(cpu::FlagKind::Explicit));
+  EXPECT_EQ(code.block.vectors[0].reads, 3);
+  EXPECT_EQ(code.block.vectors[0].writes, 0);
+}
+
+TEST(Frontend, MultiplyAddReadsItsDestination) {
+  const TranslatedCode code({0xC4, 0xE2, 0xF1, 0x98, 0xC2}, 2 | cpu::kModeAvx);  // vfmadd132pd xmm0, xmm1, xmm2
+  EXPECT_EQ(code.block.vectors[0].reads, 7);
+  EXPECT_EQ(code.block.vectors[0].writes, 1);
+  EXPECT_TRUE(code.block.vectors[0].wide);
+}
+
+TEST(Frontend, CodeThatLoadsMxcsrLeaves) {
+  const TranslatedCode code({0x90, 0x0F, 0xAE, 0x10}, kVectors);  // nop; ldmxcsr [rax]
+  EXPECT_EQ(code.block.terminator().opcode, Opcode::Leave);
 }
 
 }  // namespace
