@@ -155,9 +155,10 @@ void Cpu::select_mode() {
                                  : decode::CodeSize::Bits16;
   const bool vector = (cr0 & (cr0::kEm | cr0::kTs)) == 0 && (cr4 & cr4::kOsfxsr) != 0;
   const bool avx = (cr0 & cr0::kTs) == 0 && (cr4 & cr4::kOsxsave) != 0 && (xcr0 & 6) == 6;
-  mode_key_ =
-      static_cast<uint32_t>(size) | (single ? kModeSingle : 0) | (vector ? kModeVector : 0) | (avx ? kModeAvx : 0);
-  const uint64_t view = mode_key_ | static_cast<uint64_t>(mmu_.current_protection()) << 5;
+  const bool real = !protected_mode() || virtual_8086();
+  mode_key_ = static_cast<uint32_t>(size) | (single ? kModeSingle : 0) | (vector ? kModeVector : 0) |
+              (avx ? kModeAvx : 0) | (real ? kModeReal : 0);
+  const uint64_t view = mode_key_ | static_cast<uint64_t>(mmu_.current_protection()) << 6;
   if (code_64()) {
     jump_tag = mmu_.fetch_generation() << 8 | view;
     return;

@@ -323,6 +323,10 @@ bool BlockCache::Builder::add_instruction() {
   if (status == decode::Status::Ok && instruction.length <= fetcher_.available - byte_length) {
     fetcher_.second_page = kNowhere;  // it was enough to look
   }
+  const bool real = (cpu_.mode_key() & kModeReal) != 0;
+  if (status == decode::Status::Ok && real && instruction.row->has(decode::attribute::kNoVm86)) {
+    status = decode::Status::InvalidOpcode;
+  }
   if (status == decode::Status::Ok) {
     lower_instruction(instruction);
   } else {

@@ -51,6 +51,7 @@ constexpr uint32_t kModeCodeSize = 3;  // decode::CodeSize
 constexpr uint32_t kModeSingle = 4;    // blocks of one instruction
 constexpr uint32_t kModeVector = 8;    // SSE instructions raise neither #NM nor #UD (CR0.TS, CR0.EM, CR4.OSFXSR)
 constexpr uint32_t kModeAvx = 16;      // the same of VEX ones (CR4.OSXSAVE, XCR0)
+constexpr uint32_t kModeReal = 32;     // real or virtual-8086 mode: no instructions with attribute::kNoVm86
 
 // What a linear address was found to lead to, valid while the tag is the processor's current one.
 struct JumpCacheEntry {
