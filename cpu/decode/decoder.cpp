@@ -535,7 +535,12 @@ bool Decoder::operands_are_valid(const Row& row) const {
   if (out_.lock && !(row.has(attribute::kLockable) && destination.kind == OperandKind::Memory)) return false;
   if (row.operands[0].location == Location::RegSegment && destination.number == cpu::kCs) return false;
   if (!vex_) return true;
-  if (row.has(attribute::kVsib) && ((out_.modrm & 7) != 4 || out_.address_size == 2)) return false;
+  if (row.has(attribute::kVsib)) {
+    if ((out_.modrm & 7) != 4 || out_.address_size == 2) return false;
+    // Destination, index and mask are three registers (SDM vol. 2, 2.3.12).
+    const uint8_t index = out_.memory.index, mask = out_.operands[2].number;
+    if (destination.number == index || destination.number == mask || index == mask) return false;
+  }
   const bool names_vvvv = std::any_of(row.operands.begin(), row.operands.end(), [](const OperandSpec& spec) {
     return spec.location == Location::VvvvGeneral || spec.location == Location::VvvvVector;
   });

@@ -112,7 +112,7 @@ constexpr uint32_t kL0 = 1u << 11, kL1 = 1u << 12;
 constexpr uint32_t kSize16 = 1u << 13, kSize32 = 1u << 14, kSize64 = 1u << 15;
 constexpr uint32_t kIoPrivilege = 1u << 16;       // depends on IOPL (and the I/O permission bitmap)
 constexpr uint32_t kNondeterministic = 1u << 17;  // result depends on time, chance or the CPU model
-constexpr uint32_t kNoVm86 = 1u << 18;            // #UD in real and virtual-8086 mode (the executor checks)
+constexpr uint32_t kNoVm86 = 1u << 18;            // #UD in real and virtual-8086 mode (the block cache checks)
 constexpr uint32_t kWithoutRexB = 1u << 19;       // the row is chosen only without REX.B
 constexpr uint32_t kVsib = 1u << 20;              // the memory operand's index is a vector register
 }  // namespace attribute
@@ -145,6 +145,9 @@ struct Row {
 
 // All rows, in table order. They live as long as the program.
 std::span<const Row> rows();
+
+// Of a VEX encoding's mnemonic the one without V ("vpaddb": "paddb"), or the mnemonic itself where there is none.
+Mnemonic legacy_counterpart(Mnemonic mnemonic);
 
 // A row as the manuals write it: "66 0F38 17 /r ptest", for reports.
 std::string describe(const Row& row);

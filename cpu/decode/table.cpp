@@ -1,6 +1,7 @@
 // The encoding table: the rows of table_*.inc, and the short words that they are written in.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <iterator>
 
 #include "cpu/decode/row.h"
@@ -181,6 +182,19 @@ constexpr std::string_view kNames[] = {
 #undef CALCO_MNEMONIC
 };
 
+// Each mnemonic's legacy_counterpart().
+using Counterparts = std::array<Mnemonic, std::size(kNames)>;
+Counterparts make_counterparts() {
+  Counterparts counterparts;
+  for (size_t i = 0; i < counterparts.size(); ++i) {
+    const auto without_v = kNames[i].starts_with('v')
+                               ? std::find(std::begin(kNames), std::end(kNames), kNames[i].substr(1))
+                               : std::end(kNames);
+    counterparts[i] = static_cast<Mnemonic>(without_v == std::end(kNames) ? i : without_v - std::begin(kNames));
+  }
+  return counterparts;
+}
+
 constexpr const char* kMapNames[] = {"", "0F ", "0F38 ", "0F3A ", "VEX.0F ", "VEX.0F38 ", "VEX.0F3A "};
 
 }  // namespace
@@ -190,6 +204,11 @@ std::span<const Row> rows() { return kRows; }
 std::string_view name(Mnemonic mnemonic) {
   const auto index = static_cast<size_t>(mnemonic);
   return index < std::size(kNames) ? kNames[index] : std::string_view("?");
+}
+
+Mnemonic legacy_counterpart(Mnemonic mnemonic) {
+  static const Counterparts counterparts = make_counterparts();  // built on first use, immutable
+  return counterparts[static_cast<size_t>(mnemonic)];
 }
 
 std::string describe(const Row& row) {

@@ -323,14 +323,20 @@ void xsetbv(Cpu& cpu, const Op&) {
   cpu.mode_changed();
 }
 
+template <bool kVex>
+void check_mxcsr_available(Cpu& cpu) {
+  kVex ? check_avx_available(cpu) : check_sse_available(cpu);
+}
+template <bool kVex>
 void ldmxcsr(Cpu& cpu, const Op& op) {
-  check_sse_available(cpu);
+  check_mxcsr_available<kVex>(cpu);
   const auto value = load_operand<uint32_t>(cpu, op);
   if ((value & ~kMxcsrWritable) != 0) cpu.raise(kGeneralProtection, 0);
   cpu.mxcsr = value;
 }
+template <bool kVex>
 void stmxcsr(Cpu& cpu, const Op& op) {
-  check_sse_available(cpu);
+  check_mxcsr_available<kVex>(cpu);
   store_operand<uint32_t>(cpu, op, cpu.mxcsr);
 }
 
@@ -368,9 +374,13 @@ Selection select_float_state(const decode::Instruction& instruction, Op& op) {
     case Mnemonic::Xsetbv:
       return select_ending<xsetbv>();
     case Mnemonic::Ldmxcsr:
-      return select_plain<ldmxcsr>();
+      return select_plain<ldmxcsr<false>>();
+    case Mnemonic::Vldmxcsr:
+      return select_plain<ldmxcsr<true>>();
     case Mnemonic::Stmxcsr:
-      return select_plain<stmxcsr>();
+      return select_plain<stmxcsr<false>>();
+    case Mnemonic::Vstmxcsr:
+      return select_plain<stmxcsr<true>>();
     default:
       return {};
   }

@@ -25,4 +25,15 @@ inline void check_sse_available(Cpu& cpu) {
     raise_sse_unavailable(cpu);
 }
 
+// AVX: needs XCR0 to enable SSE and AVX state and CR4.OSXSAVE (#UD), CR0.TS clear (#NM); SDM vol. 2, 2.4. Real and
+// virtual-8086 mode the decoder has ruled out.
+[[noreturn, gnu::noinline, gnu::cold]] inline void raise_avx_unavailable(Cpu& cpu) {
+  const bool enabled = (cpu.cr4 & cr4::kOsxsave) != 0 && (cpu.xcr0 & 6) == 6;
+  cpu.raise(enabled ? kDeviceNotAvailable : kInvalidOpcode);
+}
+inline void check_avx_available(Cpu& cpu) {
+  if ((cpu.cr0 & cr0::kTs) != 0 || (cpu.cr4 & cr4::kOsxsave) == 0 || (cpu.xcr0 & 6) != 6) [[unlikely]]
+    raise_avx_unavailable(cpu);
+}
+
 }  // namespace calco::cpu

@@ -12,11 +12,16 @@ using decode::Mnemonic;
 // -------------------------------------------------------------------------------------------------
 
 // xmm = F(xmm, r/m)
-template <typename Integer, auto F>
+template <typename Integer, auto F, Encoding kEncoding>
 void from_general(Cpu& cpu, const Op& op, TlbEntry* tlb) {
   const auto source = source_general<Integer>(cpu, op, tlb);
-  const Xmm destination = xmm(cpu, op.reg);
-  set_xmm(cpu, op.reg, with_guest_mxcsr(cpu, [=] { return F(destination, source); }));
+  const Xmm first = xmm(cpu, first_source<kEncoding>(op));
+  set_result<kEncoding>(cpu, op.reg, with_guest_mxcsr(cpu, [=] { return F(first, source); }));
+}
+template <typename Integer, auto F>
+Selection select_from_general(const Instruction& instruction) {
+  return by_scalar_encoding(
+      instruction, []<Encoding kEncoding>() { return select_sse<from_general<Integer, F, kEncoding>, kEncoding>(); });
 }
 // r = F(xmm/memory)
 template <typename Integer, auto F, unsigned kBytes, Source kSource>
@@ -29,28 +34,31 @@ void to_general(Cpu& cpu, const Op& op, TlbEntry* tlb) {
   });
 }
 template <typename Integer, auto F, unsigned kBytes>
-Selection select_to_general(const Op& op) {
-  return by_source(op, []<Source kSource>() { return select_sse<to_general<Integer, F, kBytes, kSource>>(); });
+Selection select_to_general(const Instruction& instruction, const Op& op) {
+  return by_scalar_operands(instruction, op, []<Encoding kEncoding, Source kSource>() {
+    return select_sse<to_general<Integer, F, kBytes, kSource>, kEncoding>();
+  });
 }
 
 // The host functions have a form for each width of integer.
-#define CALCO_FROM_GENERAL(name)                                                             \
-  Selection select_##name(const Instruction& instruction) {                                  \
-    constexpr Xmm (*kDword)(Xmm, uint32_t) = host::name;                                     \
-    constexpr Xmm (*kQword)(Xmm, uint64_t) = host::name;                                     \
-    return instruction.operands[1].size == 8 ? select_sse<from_general<uint64_t, kQword>>()  \
-                                             : select_sse<from_general<uint32_t, kDword>>(); \
+#define CALCO_FROM_GENERAL(name)                                                                        \
+  Selection select_##name(const Instruction& instruction) {                                             \
+    constexpr Xmm (*kDword)(Xmm, uint32_t) = host::name;                                                \
+    constexpr Xmm (*kQword)(Xmm, uint64_t) = host::name;                                                \
+    const size_t source = instruction.vector_length == 0 ? 1 : 2;                                       \
+    return instruction.operands[source].size == 8 ? select_from_general<uint64_t, kQword>(instruction)  \
+                                                  : select_from_general<uint32_t, kDword>(instruction); \
   }
 CALCO_FROM_GENERAL(cvtsi2ss)
 CALCO_FROM_GENERAL(cvtsi2sd)
 #undef CALCO_FROM_GENERAL
 
-#define CALCO_TO_GENERAL(name, bytes)                                                          \
-  Selection select_##name(const Instruction& instruction, const Op& op) {                      \
-    constexpr void (*kDword)(Xmm, uint32_t&) = host::name;                                     \
-    constexpr void (*kQword)(Xmm, uint64_t&) = host::name;                                     \
-    return instruction.operands[0].size == 8 ? select_to_general<uint64_t, kQword, bytes>(op)  \
-                                             : select_to_general<uint32_t, kDword, bytes>(op); \
+#define CALCO_TO_GENERAL(name, bytes)                                                                       \
+  Selection select_##name(const Instruction& instruction, const Op& op) {                                   \
+    constexpr void (*kDword)(Xmm, uint32_t&) = host::name;                                                  \
+    constexpr void (*kQword)(Xmm, uint64_t&) = host::name;                                                  \
+    return instruction.operands[0].size == 8 ? select_to_general<uint64_t, kQword, bytes>(instruction, op)  \
+                                             : select_to_general<uint32_t, kDword, bytes>(instruction, op); \
   }
 CALCO_TO_GENERAL(cvtss2si, 4)
 CALCO_TO_GENERAL(cvttss2si, 4)
@@ -80,28 +88,42 @@ Selection select_general(const Instruction& instruction, const Op& op) {
 // --- Between XMM registers
 // -----------------------------------------------------------------------------------------------
 
+// To elements half as wide, so that the results of two lanes fit in one.
+template <auto F, Encoding kEncoding, Source kSource>
+void narrow(Cpu& cpu, const Op& op, TlbEntry* tlb) {
+  auto value = source_lanes<kEncoding, kSource>(cpu, op, tlb);
+  value = with_guest_mxcsr(cpu, [&] { return each_lane(value, value, [](Xmm a, Xmm b) { return F(a, b); }); });
+  set_narrowed<kEncoding>(cpu, op.reg, value);
+}
+template <auto F>
+Selection select_narrow(const Instruction& instruction, const Op& op) {
+  return by_operands(instruction, op, []<Encoding kEncoding, Source kSource>() {
+    return select_sse<narrow<F, kEncoding, kSource>, kEncoding>();
+  });
+}
+
 Selection select_xmm(const Instruction& instruction, const Op& op) {
   switch (instruction.mnemonic) {
     case Mnemonic::Cvtdq2ps:
-      return select_float<host::cvtdq2ps, 16>(op);
+      return select_float<host::cvtdq2ps>(instruction, op);
     case Mnemonic::Cvtps2dq:
-      return select_float<host::cvtps2dq, 16>(op);
+      return select_float<host::cvtps2dq>(instruction, op);
     case Mnemonic::Cvttps2dq:
-      return select_float<host::cvttps2dq, 16>(op);
+      return select_float<host::cvttps2dq>(instruction, op);
     case Mnemonic::Cvtdq2pd:
-      return select_float<host::cvtdq2pd, 8>(op);
+      return select_widening_float<host::cvtdq2pd>(instruction, op);
     case Mnemonic::Cvtpd2dq:
-      return select_float<host::cvtpd2dq, 16>(op);
+      return select_narrow<host::cvtpd2dq>(instruction, op);
     case Mnemonic::Cvttpd2dq:
-      return select_float<host::cvttpd2dq, 16>(op);
+      return select_narrow<host::cvttpd2dq>(instruction, op);
     case Mnemonic::Cvtps2pd:
-      return select_float<host::cvtps2pd, 8>(op);
+      return select_widening_float<host::cvtps2pd>(instruction, op);
     case Mnemonic::Cvtpd2ps:
-      return select_arithmetic<host::cvtpd2ps, Operation::Narrow, Elements::Doubles>(op);
+      return select_arithmetic<host::cvtpd2ps, Operation::Narrow, Elements::Doubles>(instruction, op);
     case Mnemonic::Cvtss2sd:
-      return select_float<host::cvtss2sd, 4>(op);
+      return select_low_float<host::cvtss2sd, 4>(instruction, op);
     case Mnemonic::Cvtsd2ss:
-      return select_arithmetic<host::cvtsd2ss, Operation::Narrow, Elements::LowDouble>(op);
+      return select_arithmetic<host::cvtsd2ss, Operation::Narrow, Elements::LowDouble>(instruction, op);
     default:
       return {};
   }

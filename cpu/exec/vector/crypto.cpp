@@ -45,33 +45,33 @@ void sha256rnds2(Cpu& cpu, const Op& op, TlbEntry* tlb) {
 Selection select_crypto(const Instruction& instruction, Op& op) {
   switch (instruction.mnemonic) {
     case Mnemonic::Aesenc:
-      return sse_binary<_mm_aesenc_si128>(op);
+      return sse_binary<_mm_aesenc_si128>(instruction, op);
     case Mnemonic::Aesenclast:
-      return sse_binary<_mm_aesenclast_si128>(op);
+      return sse_binary<_mm_aesenclast_si128>(instruction, op);
     case Mnemonic::Aesdec:
-      return sse_binary<_mm_aesdec_si128>(op);
+      return sse_binary<_mm_aesdec_si128>(instruction, op);
     case Mnemonic::Aesdeclast:
-      return sse_binary<_mm_aesdeclast_si128>(op);
+      return sse_binary<_mm_aesdeclast_si128>(instruction, op);
     case Mnemonic::Aesimc:
-      return sse_unary<_mm_aesimc_si128>(op);
+      return sse_unary<_mm_aesimc_si128>(instruction, op);
     case Mnemonic::Aeskeygenassist:
-      return sse_immediate<aeskeygenassist>(op);
+      return sse_immediate<aeskeygenassist>(instruction, op);
     case Mnemonic::Pclmulqdq:
-      return sse_immediate<pclmulqdq>(op);
+      return sse_immediate<pclmulqdq>(instruction, op);
     case Mnemonic::Sha1rnds4:
-      return sse_immediate<sha1rnds4>(op);
+      return sse_immediate<sha1rnds4>(instruction, op);
     case Mnemonic::Sha1nexte:
-      return sse_binary<_mm_sha1nexte_epu32>(op);
+      return sse_binary<_mm_sha1nexte_epu32>(instruction, op);
     case Mnemonic::Sha1msg1:
-      return sse_binary<_mm_sha1msg1_epu32>(op);
+      return sse_binary<_mm_sha1msg1_epu32>(instruction, op);
     case Mnemonic::Sha1msg2:
-      return sse_binary<_mm_sha1msg2_epu32>(op);
+      return sse_binary<_mm_sha1msg2_epu32>(instruction, op);
     case Mnemonic::Sha256rnds2:
       return by_source(op, []<Source kSource>() { return select_sse<sha256rnds2<kSource>>(); });
     case Mnemonic::Sha256msg1:
-      return sse_binary<_mm_sha256msg1_epu32>(op);
+      return sse_binary<_mm_sha256msg1_epu32>(instruction, op);
     case Mnemonic::Sha256msg2:
-      return sse_binary<_mm_sha256msg2_epu32>(op);
+      return sse_binary<_mm_sha256msg2_epu32>(instruction, op);
     default:
       return {};
   }

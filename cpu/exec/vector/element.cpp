@@ -1,4 +1,6 @@
 // Elements and sign masks between vector registers, general registers and memory (SDM vol. 1, 10.4.6, 12.10).
+#include <array>
+
 #include "cpu/exec/vector/families.h"
 #include "cpu/exec/vector/forms.h"
 
@@ -16,18 +18,28 @@ T element(const Cpu& cpu, uint8_t vector_register, uint64_t number) {
   std::memcpy(&value, cpu.vectors[vector_register].bytes.data() + index * sizeof(T), sizeof(T));
   return value;
 }
-template <typename T>
-void set_element(Cpu& cpu, uint8_t vector_register, uint64_t number, T value) {
-  const size_t index = number % (16 / sizeof(T));
-  std::memcpy(cpu.vectors[vector_register].bytes.data() + index * sizeof(T), &value, sizeof(T));
-}
 
 // --- PINSR, PEXTR
 // ------------------------------------------------------------------------------------------------------
 
 template <typename T>
+Xmm with_element(Xmm vector, uint64_t number, T value) {
+  std::array<T, 16 / sizeof(T)> elements;
+  std::memcpy(elements.data(), &vector, 16);
+  elements[number % elements.size()] = value;
+  std::memcpy(&vector, elements.data(), 16);
+  return vector;
+}
+
+template <typename T, Encoding kEncoding>
 void pinsr(Cpu& cpu, const Op& op, TlbEntry* tlb) {
-  set_element(cpu, op.reg, op.immediate, source_general<T>(cpu, op, tlb));
+  const auto source = source_general<T>(cpu, op, tlb);
+  set_result<kEncoding>(cpu, op.reg, with_element(xmm(cpu, first_source<kEncoding>(op)), op.immediate, source));
+}
+template <typename T>
+Selection select_pinsr(const Instruction& instruction) {
+  return by_scalar_encoding(instruction,
+                            []<Encoding kEncoding>() { return select_sse<pinsr<T, kEncoding>, kEncoding>(); });
 }
 void pinsrw_mmx(Cpu& cpu, const Op& op, TlbEntry* tlb) {
   const uint64_t source = source_general<uint16_t>(cpu, op, tlb);
@@ -52,36 +64,47 @@ void pextrw_mmx(Cpu& cpu, const Op& op, TlbEntry*) {
 }
 
 // Source element in bits 6-7 of the immediate (registers only), destination in 4-5, elements to clear in 0-3.
+template <Encoding kEncoding>
 void insertps(Cpu& cpu, const Op& op, TlbEntry* tlb) {
   const uint32_t source =
       op.is_memory ? load_memory<uint32_t>(cpu, op, tlb) : element<uint32_t>(cpu, op.rm, op.immediate >> 6);
-  set_element(cpu, op.reg, op.immediate >> 4, source);
+  Xmm value = with_element(xmm(cpu, first_source<kEncoding>(op)), op.immediate >> 4, source);
   for (unsigned number = 0; number < 4; ++number) {
-    if ((op.immediate >> number & 1) != 0) set_element<uint32_t>(cpu, op.reg, number, 0);
+    if ((op.immediate >> number & 1) != 0) value = with_element<uint32_t>(value, number, 0);
   }
+  set_result<kEncoding>(cpu, op.reg, value);
 }
 
 Selection select_pextrw(const Instruction& instruction) {
   constexpr uint8_t kToReg = 0xC5;
-  if (instruction.opcode != kToReg) return select_sse<pextr<uint16_t>>();
+  if (instruction.opcode != kToReg) return either_encoding<pextr<uint16_t>>(instruction);
   const bool from_mmx = instruction.operands[1].kind == decode::OperandKind::Mmx;
-  return from_mmx ? select_mmx<pextrw_mmx>() : select_sse<pextrw>();
+  return from_mmx ? select_mmx<pextrw_mmx>() : either_encoding<pextrw>(instruction);
 }
 
 // --- Sign masks
 // ------------------------------------------------------------------------------------------------------------
 
-void pmovmskb(Cpu& cpu, const Op& op, TlbEntry*) {
-  cpu.registers[op.reg] = static_cast<uint32_t>(_mm_movemask_epi8(xmm(cpu, op.rm)));
+int byte_signs(Xmm value) { return _mm_movemask_epi8(value); }
+int single_signs(Xmm value) { return _mm_movemask_ps(_mm_castsi128_ps(value)); }
+int double_signs(Xmm value) { return _mm_movemask_pd(_mm_castsi128_pd(value)); }
+
+// F gives the signs of the `kElements` elements of a lane.
+template <auto F, unsigned kElements, Encoding kEncoding>
+void signs_to_general(Cpu& cpu, const Op& op, TlbEntry*) {
+  const auto value = lanes<kLanes<kEncoding>>(cpu, op.rm);
+  uint32_t signs = 0;
+  for (size_t i = 0; i < value.size(); ++i) signs |= static_cast<uint32_t>(F(value[i])) << i * kElements;
+  cpu.registers[op.reg] = signs;
+}
+template <auto F, unsigned kElements>
+Selection select_signs(const Instruction& instruction) {
+  return by_encoding(instruction, []<Encoding kEncoding>() {
+    return select_sse<signs_to_general<F, kElements, kEncoding>, kEncoding>();
+  });
 }
 void pmovmskb_mmx(Cpu& cpu, const Op& op, TlbEntry*) {
   cpu.registers[op.reg] = static_cast<uint32_t>(_mm_movemask_epi8(from_qword(mmx(cpu, op.rm))));
-}
-void movmskps(Cpu& cpu, const Op& op, TlbEntry*) {
-  cpu.registers[op.reg] = static_cast<uint32_t>(_mm_movemask_ps(_mm_castsi128_ps(xmm(cpu, op.rm))));
-}
-void movmskpd(Cpu& cpu, const Op& op, TlbEntry*) {
-  cpu.registers[op.reg] = static_cast<uint32_t>(_mm_movemask_pd(_mm_castsi128_pd(xmm(cpu, op.rm))));
 }
 
 }  // namespace
@@ -89,31 +112,32 @@ void movmskpd(Cpu& cpu, const Op& op, TlbEntry*) {
 Selection select_element(const Instruction& instruction, Op&) {
   switch (instruction.mnemonic) {
     case Mnemonic::Pinsrb:
-      return select_sse<pinsr<uint8_t>>();
+      return select_pinsr<uint8_t>(instruction);
     case Mnemonic::Pinsrw:
-      return is_mmx(instruction) ? select_mmx<pinsrw_mmx>() : select_sse<pinsr<uint16_t>>();
+      return is_mmx(instruction) ? select_mmx<pinsrw_mmx>() : select_pinsr<uint16_t>(instruction);
     case Mnemonic::Pinsrd:
-      return select_sse<pinsr<uint32_t>>();
+      return select_pinsr<uint32_t>(instruction);
     case Mnemonic::Pinsrq:
-      return select_sse<pinsr<uint64_t>>();
+      return select_pinsr<uint64_t>(instruction);
     case Mnemonic::Pextrb:
-      return select_sse<pextr<uint8_t>>();
+      return either_encoding<pextr<uint8_t>>(instruction);
     case Mnemonic::Pextrw:
       return select_pextrw(instruction);
     case Mnemonic::Pextrd:
     case Mnemonic::Extractps:
-      return select_sse<pextr<uint32_t>>();
+      return either_encoding<pextr<uint32_t>>(instruction);
     case Mnemonic::Pextrq:
-      return select_sse<pextr<uint64_t>>();
+      return either_encoding<pextr<uint64_t>>(instruction);
     case Mnemonic::Insertps:
-      return select_sse<insertps>();
+      return by_scalar_encoding(instruction,
+                                []<Encoding kEncoding>() { return select_sse<insertps<kEncoding>, kEncoding>(); });
     case Mnemonic::Pmovmskb:
       return instruction.operands[1].kind == decode::OperandKind::Mmx ? select_mmx<pmovmskb_mmx>()
-                                                                      : select_sse<pmovmskb>();
+                                                                      : select_signs<byte_signs, 16>(instruction);
     case Mnemonic::Movmskps:
-      return select_sse<movmskps>();
+      return select_signs<single_signs, 4>(instruction);
     case Mnemonic::Movmskpd:
-      return select_sse<movmskpd>();
+      return select_signs<double_signs, 2>(instruction);
     default:
       return {};
   }

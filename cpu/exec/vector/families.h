@@ -18,5 +18,9 @@ Selection select_conversion(const decode::Instruction& instruction, Op& op);
 Selection select_string_compare(const decode::Instruction& instruction, Op& op);
 Selection select_crypto(const decode::Instruction& instruction, Op& op);
 Selection select_bit_field(const decode::Instruction& instruction, Op& op);
+Selection select_lane(const decode::Instruction& instruction, Op& op);
+Selection select_masked_access(const decode::Instruction& instruction, Op& op);
+Selection select_fused(const decode::Instruction& instruction, Op& op);
+Selection select_half_precision(const decode::Instruction& instruction, Op& op);
 
 }  // namespace calco::cpu::vector

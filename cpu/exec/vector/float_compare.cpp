@@ -1,5 +1,6 @@
 // Floating-point comparisons (SDM vol. 1, 10.4.2, 11.4.1).
 #include <array>
+#include <utility>
 
 #include "cpu/exec/vector/families.h"
 #include "cpu/exec/vector/float_forms.h"
@@ -24,6 +25,23 @@ CALCO_COMPARE_BY_PREDICATE(cmpss)
 CALCO_COMPARE_BY_PREDICATE(cmpsd)
 #undef CALCO_COMPARE_BY_PREDICATE
 
+// VEX encodings look at bits 0-4.
+constexpr int kVexPredicates = 32;
+#define CALCO_COMPARE_BY_VEX_PREDICATE(name)                                                                    \
+  template <int... kPredicates>                                                                                 \
+  constexpr std::array<HostFunction, kVexPredicates> name##_table(std::integer_sequence<int, kPredicates...>) { \
+    return {host::name<kPredicates>...};                                                                        \
+  }                                                                                                             \
+  HostFunction name##_by_predicate(uint8_t predicate) {                                                         \
+    static constexpr auto kTable = name##_table(std::make_integer_sequence<int, kVexPredicates>{});             \
+    return kTable[predicate % kVexPredicates];                                                                  \
+  }
+CALCO_COMPARE_BY_VEX_PREDICATE(vcmpps)
+CALCO_COMPARE_BY_VEX_PREDICATE(vcmppd)
+CALCO_COMPARE_BY_VEX_PREDICATE(vcmpss)
+CALCO_COMPARE_BY_VEX_PREDICATE(vcmpsd)
+#undef CALCO_COMPARE_BY_VEX_PREDICATE
+
 // COMISS and its like: ZF, PF, CF from the comparison, the other three flags 0.
 template <auto F, unsigned kBytes, Source kSource>
 void compare_to_flags(Cpu& cpu, const Op& op, TlbEntry* tlb) {
@@ -34,8 +52,10 @@ void compare_to_flags(Cpu& cpu, const Op& op, TlbEntry* tlb) {
                                       (result.carry ? rflags::kCf : 0));
 }
 template <auto F, unsigned kBytes>
-Selection to_flags(const Op& op) {
-  return by_source(op, []<Source kSource>() { return select_sse<compare_to_flags<F, kBytes, kSource>>(); });
+Selection to_flags(const Instruction& instruction, const Op& op) {
+  return by_scalar_operands(instruction, op, []<Encoding kEncoding, Source kSource>() {
+    return select_sse<compare_to_flags<F, kBytes, kSource>, kEncoding>();
+  });
 }
 
 }  // namespace
@@ -43,21 +63,29 @@ Selection to_flags(const Op& op) {
 Selection select_float_compare(const Instruction& instruction, Op& op) {
   switch (instruction.mnemonic) {
     case Mnemonic::Cmpps:
-      return select_float_immediate<cmpps_by_predicate, 16>(op);
+      return select_float_immediate<cmpps_by_predicate>(instruction, op);
     case Mnemonic::Cmppd:
-      return select_float_immediate<cmppd_by_predicate, 16>(op);
+      return select_float_immediate<cmppd_by_predicate>(instruction, op);
     case Mnemonic::Cmpss:
-      return select_float_immediate<cmpss_by_predicate, 4>(op);
+      return select_low_float_immediate<cmpss_by_predicate, 4>(instruction, op);
     case Mnemonic::Cmpsd:
-      return select_float_immediate<cmpsd_by_predicate, 8>(op);
+      return select_low_float_immediate<cmpsd_by_predicate, 8>(instruction, op);
+    case Mnemonic::Vcmpps:
+      return select_float_immediate<vcmpps_by_predicate>(instruction, op);
+    case Mnemonic::Vcmppd:
+      return select_float_immediate<vcmppd_by_predicate>(instruction, op);
+    case Mnemonic::Vcmpss:
+      return select_low_float_immediate<vcmpss_by_predicate, 4>(instruction, op);
+    case Mnemonic::Vcmpsd:
+      return select_low_float_immediate<vcmpsd_by_predicate, 8>(instruction, op);
     case Mnemonic::Comiss:
-      return to_flags<host::comiss, 4>(op);
+      return to_flags<host::comiss, 4>(instruction, op);
     case Mnemonic::Comisd:
-      return to_flags<host::comisd, 8>(op);
+      return to_flags<host::comisd, 8>(instruction, op);
     case Mnemonic::Ucomiss:
-      return to_flags<host::ucomiss, 4>(op);
+      return to_flags<host::ucomiss, 4>(instruction, op);
     case Mnemonic::Ucomisd:
-      return to_flags<host::ucomisd, 8>(op);
+      return to_flags<host::ucomisd, 8>(instruction, op);
     default:
       return {};
   }

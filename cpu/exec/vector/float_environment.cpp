@@ -1,6 +1,7 @@
 #include "cpu/exec/vector/float_environment.h"
 
 #include <array>
+#include <bit>
 
 namespace calco::cpu::vector {
 namespace {
@@ -10,11 +11,12 @@ uint32_t unmasked_exceptions(const Cpu& cpu) { return ~(cpu.mxcsr >> mxcsr::kMas
 // --- One element
 // ---------------------------------------------------------------------------------------------------------
 
-// An element's operation: Add, Subtract, Multiply, Divide or Narrow, on values in the low element.
+// An element's operation: Add, Subtract, Multiply, Divide, Narrow or MultiplyAdd, on values in the low element.
 struct Step {
   Operation operation;
   bool doubles;
   Xmm first, second;
+  Xmm third = {};
 };
 
 HostFunction scalar_function(const Step& step) {
@@ -32,9 +34,36 @@ HostFunction scalar_function(const Step& step) {
   }
 }
 
+Xmm result_of(const Step& step) {
+  if (step.operation != Operation::MultiplyAdd) return scalar_function(step)(step.first, step.second);
+  return step.doubles ? host::vfmadd213sd(step.first, step.second, step.third)
+                      : host::vfmadd213ss(step.first, step.second, step.third);
+}
+
 bool is_denormal(Xmm result, bool single) {
   if (single) return (low_dword(result) & 0x7F800000) == 0 && (low_dword(result) & 0x007FFFFF) != 0;
   return (low_qword(result) & 0x7FF0000000000000) == 0 && (low_qword(result) & 0x000FFFFFFFFFFFFF) != 0;
+}
+
+// The element as a double; with DAZ a denormal is 0.
+double value_of(const Cpu& cpu, const Step& step, Xmm bits) {
+  const double value = step.doubles ? _mm_cvtsd_f64(_mm_castsi128_pd(bits)) : _mm_cvtss_f32(_mm_castsi128_ps(bits));
+  return (cpu.mxcsr & mxcsr::kDenormalsAreZeros) != 0 && is_denormal(bits, !step.doubles) ? 0.0 : value;
+}
+
+// The same question as is_inexact() for first * second + third, whose product no register of the host holds exactly:
+// quadruple precision does, and so finds what is lost in the sum (Knuth's two-sum).
+bool fused_is_inexact(const Cpu& cpu, const Step& step) {
+  const __float128 product =
+      static_cast<__float128>(value_of(cpu, step, step.first)) * value_of(cpu, step, step.second);
+  const __float128 addend = value_of(cpu, step, step.third);
+  const __float128 sum = product + addend;
+  const __float128 added = sum - product;
+  const __float128 lost = (product - (sum - added)) + (addend - added);
+  constexpr unsigned kFractionBits = 112, kDoubleBits = 52, kSingleBits = 23;
+  const unsigned beyond = kFractionBits - (step.doubles ? kDoubleBits : kSingleBits);
+  return lost != 0 ||
+         (std::bit_cast<unsigned __int128>(sum) & ((static_cast<unsigned __int128>(1) << beyond) - 1)) != 0;
 }
 
 // Whether the result must be rounded though the exponent be unbounded: asks the x87 unit, whose exponents are wide
@@ -43,9 +72,7 @@ bool is_inexact(const Cpu& cpu, const Step& step) {
   const host::X87Precision precision =
       step.doubles && step.operation != Operation::Narrow ? host::X87Precision::Double : host::X87Precision::Single;
   const unsigned rounding = cpu.mxcsr >> mxcsr::kRoundingShift & 3;
-  const auto value = [&](Xmm bits) -> double {
-    return step.doubles ? _mm_cvtsd_f64(_mm_castsi128_pd(bits)) : double{_mm_cvtss_f32(_mm_castsi128_ps(bits))};
-  };
+  const auto value = [&](Xmm bits) { return value_of(cpu, step, bits); };
   switch (step.operation) {
     case Operation::Add:
       return host::x87_add_is_inexact(value(step.first), value(step.second), precision, rounding);
@@ -55,6 +82,8 @@ bool is_inexact(const Cpu& cpu, const Step& step) {
       return host::x87_multiply_is_inexact(value(step.first), value(step.second), precision, rounding);
     case Operation::Divide:
       return host::x87_divide_is_inexact(value(step.first), value(step.second), precision, rounding);
+    case Operation::MultiplyAdd:
+      return fused_is_inexact(cpu, step);
     default:
       return host::x87_multiply_is_inexact(value(step.second), 1.0, precision, rounding);
   }
@@ -65,7 +94,7 @@ uint32_t flags_of(const Cpu& cpu, const Step& step, Xmm& result) {
   const uint32_t unmasked = unmasked_exceptions(cpu);
   const uint32_t ignored = (unmasked & mxcsr::kUnderflow) != 0 ? mxcsr::kFlushToZero : 0;
   host::load_mxcsr((cpu.mxcsr & mxcsr::kSupported & ~(mxcsr::kFlags | ignored)) | mxcsr::kMasks);
-  result = scalar_function(step)(step.first, step.second);
+  result = result_of(step);
   uint32_t flags = host::store_mxcsr() & mxcsr::kFlags;
   host::load_mxcsr(mxcsr::kHostDefault);
 
@@ -80,8 +109,11 @@ uint32_t flags_of(const Cpu& cpu, const Step& step, Xmm& result) {
 // --- All elements
 // ----------------------------------------------------------------------------------------------------------
 
+constexpr unsigned kMaximumSteps = 8;
+using Results = std::array<Xmm, kMaximumSteps>;
+
 struct Steps {
-  std::array<Step, 4> list;
+  std::array<Step, kMaximumSteps> list;
   unsigned count = 0;
   void add(const Step& step) { list[count++] = step; }
 };
@@ -96,7 +128,7 @@ bool is_horizontal(Operation operation) {
   return operation == Operation::HorizontalAdd || operation == Operation::HorizontalSubtract;
 }
 
-// What becomes of element `number`.
+// What becomes of element `number` of a lane.
 Step step_of(Arithmetic arithmetic, bool doubles, Xmm destination, Xmm source, unsigned number, unsigned count) {
   const bool even = number % 2 == 0;
   if (is_horizontal(arithmetic.operation)) {
@@ -110,17 +142,20 @@ Step step_of(Arithmetic arithmetic, bool doubles, Xmm destination, Xmm source, u
   return {operation, doubles, element(destination, doubles, number), element(source, doubles, number)};
 }
 
-Steps steps_of(Arithmetic arithmetic, Xmm destination, Xmm source) {
+Steps steps_of(Arithmetic arithmetic, std::span<const Xmm> destination, std::span<const Xmm> source) {
   const bool doubles = arithmetic.elements == Elements::Doubles || arithmetic.elements == Elements::LowDouble;
   const bool packed = arithmetic.elements == Elements::Singles || arithmetic.elements == Elements::Doubles;
   const unsigned count = packed ? (doubles ? 2 : 4) : 1;
   Steps steps;
-  for (unsigned i = 0; i < count; ++i) steps.add(step_of(arithmetic, doubles, destination, source, i, count));
+  for (size_t lane = 0; lane < source.size(); ++lane) {
+    for (unsigned i = 0; i < count; ++i)
+      steps.add(step_of(arithmetic, doubles, destination[lane], source[lane], i, count));
+  }
   return steps;
 }
 
 // Reports the steps as one operation; `results` gets their results.
-void report_steps(Cpu& cpu, const Steps& steps, std::array<Xmm, 4>& results) {
+void report_steps(Cpu& cpu, const Steps& steps, Results& results) {
   uint32_t flags = 0;
   for (unsigned i = 0; i < steps.count; ++i) flags |= flags_of(cpu, steps.list[i], results[i]);
   report_exceptions(cpu, flags);
@@ -128,33 +163,29 @@ void report_steps(Cpu& cpu, const Steps& steps, std::array<Xmm, 4>& results) {
 
 // Products of the chosen elements (0 for the others), sums of neighbours, and for singles the sum of these: each step
 // reports before the next begins (SDM vol. 2, DPPS).
-void report_dot_product(Cpu& cpu, bool doubles, Xmm destination, Xmm source, uint8_t immediate) {
+void report_dot_product(Cpu& cpu, bool doubles, std::span<const Xmm> destination, std::span<const Xmm> source,
+                        uint8_t immediate) {
   const unsigned count = doubles ? 2 : 4;
-  std::array<Xmm, 4> products{}, chosen{}, sums{};
+  const auto all = static_cast<unsigned>(count * source.size());
+  const auto is_chosen = [&](unsigned i) { return (immediate >> (4 + i % count) & 1) != 0; };
+  Results products{}, chosen{}, sums{};
   Steps steps;
-  for (unsigned i = 0; i < count; ++i) {
-    if ((immediate >> (4 + i) & 1) == 0) continue;
-    steps.add({Operation::Multiply, doubles, element(destination, doubles, i), element(source, doubles, i)});
+  for (unsigned i = 0; i < all; ++i) {
+    if (!is_chosen(i)) continue;
+    steps.add({Operation::Multiply, doubles, element(destination[i / count], doubles, i % count),
+               element(source[i / count], doubles, i % count)});
   }
   report_steps(cpu, steps, chosen);
-  for (unsigned i = 0, next = 0; i < count; ++i) {
-    if ((immediate >> (4 + i) & 1) != 0) products[i] = chosen[next++];
+  for (unsigned i = 0, next = 0; i < all; ++i) {
+    if (is_chosen(i)) products[i] = chosen[next++];
   }
   for (unsigned added = count; added > 1; added /= 2) {
     Steps additions;
-    for (unsigned i = 0; i < added; i += 2) additions.add({Operation::Add, doubles, products[i], products[i + 1]});
+    for (unsigned i = 0; i < added * source.size(); i += 2)
+      additions.add({Operation::Add, doubles, products[i], products[i + 1]});
     report_steps(cpu, additions, sums);
     products = sums;
   }
-}
-
-void report_arithmetic_exceptions(Cpu& cpu, Arithmetic arithmetic, Xmm destination, Xmm source, uint8_t immediate) {
-  if (arithmetic.operation == Operation::DotProduct) {
-    report_dot_product(cpu, arithmetic.elements == Elements::Doubles, destination, source, immediate);
-    return;
-  }
-  std::array<Xmm, 4> results;
-  report_steps(cpu, steps_of(arithmetic, destination, source), results);
 }
 
 }  // namespace
@@ -168,11 +199,22 @@ void report_exceptions(Cpu& cpu, uint32_t flags) {
   cpu.raise((cpu.cr4 & cr4::kOsxmmexcpt) != 0 ? kSimdError : kInvalidOpcode);
 }
 
-Xmm arithmetic_unmasked(Cpu& cpu, Arithmetic arithmetic, HostFunction function, Xmm destination, Xmm source,
-                        uint8_t immediate) {
-  report_arithmetic_exceptions(cpu, arithmetic, destination, source, immediate);
-  uint32_t reported_already;
-  return masked_result(cpu, [=] { return function(destination, source); }, reported_already);
+void report_arithmetic_exceptions(Cpu& cpu, Arithmetic arithmetic, std::span<const Xmm> destination,
+                                  std::span<const Xmm> source, uint8_t immediate) {
+  if (arithmetic.operation == Operation::DotProduct) {
+    report_dot_product(cpu, arithmetic.elements == Elements::Doubles, destination, source, immediate);
+    return;
+  }
+  Results results;
+  report_steps(cpu, steps_of(arithmetic, destination, source), results);
+}
+
+void report_fused_exceptions(Cpu& cpu, std::span<const FusedStep> fused) {
+  Steps steps;
+  for (const FusedStep& step : fused)
+    steps.add({Operation::MultiplyAdd, step.doubles, step.first, step.second, step.third});
+  Results results;
+  report_steps(cpu, steps, results);
 }
 
 }  // namespace calco::cpu::vector

@@ -1,6 +1,8 @@
 // Floating-point operations under the guest's MXCSR.
 #pragma once
 
+#include <span>
+
 #include "cpu/exec/vector/operands.h"
 
 namespace calco::cpu::vector {
@@ -8,8 +10,8 @@ namespace calco::cpu::vector {
 namespace mxcsr {
 constexpr uint32_t kInvalid = 1u << 0, kDenormal = 1u << 1, kZeroDivide = 1u << 2, kOverflow = 1u << 3,
                    kUnderflow = 1u << 4, kPrecision = 1u << 5;
-constexpr uint32_t kFlags = 0x3F, kMaskShift = 7, kMasks = kFlags << kMaskShift, kRoundingShift = 13,
-                   kFlushToZero = 1u << 15;
+constexpr uint32_t kFlags = 0x3F, kDenormalsAreZeros = 1u << 6, kMaskShift = 7, kMasks = kFlags << kMaskShift,
+                   kRoundingShift = 13, kFlushToZero = 1u << 15;
 constexpr uint32_t kSupported = 0xFFFF;
 // What every thread of this program runs with, but for the sticky flags.
 constexpr uint32_t kHostDefault = kMasks;
@@ -72,6 +74,7 @@ enum class Operation : uint8_t {
   HorizontalSubtract,  // likewise
   Narrow,              // doubles of the source to singles
   DotProduct,          // as the immediate says
+  MultiplyAdd,         // see report_fused_exceptions()
 };
 enum class Elements : uint8_t { Singles, Doubles, LowSingle, LowDouble };  // of the operands
 struct Arithmetic {
@@ -81,11 +84,39 @@ struct Arithmetic {
 
 using HostFunction = Xmm (*)(Xmm destination, Xmm source);
 
-// Arithmetic for a guest that has unmasked an exception: reports as the masks say and gives the masked result if that
-// raises nothing. `function` is the whole instruction. SDM vol. 1, 4.9.1.5, 10.2.3.3:
+// For a guest that has unmasked an exception: reports what `arithmetic` on all lanes raises, as the masks say. SDM vol.
+// 1, 4.9.1.5, 10.2.3.3:
 //  - with underflow unmasked a tiny result is reported even if it is exact, and flush-to-zero has no effect;
 //  - with overflow or underflow unmasked the result counts as inexact only if its significand had to be rounded.
-Xmm arithmetic_unmasked(Cpu& cpu, Arithmetic arithmetic, HostFunction function, Xmm destination, Xmm source,
-                        uint8_t immediate);
+void report_arithmetic_exceptions(Cpu& cpu, Arithmetic arithmetic, std::span<const Xmm> destination,
+                                  std::span<const Xmm> source, uint8_t immediate);
+
+// Arithmetic for such a guest: the masked result if it raises nothing. `function` is the whole instruction.
+template <size_t kCount>
+[[gnu::noinline]] Lanes<kCount> arithmetic_unmasked(Cpu& cpu, Arithmetic arithmetic, HostFunction function,
+                                                    const Lanes<kCount>& destination, const Lanes<kCount>& source,
+                                                    uint8_t immediate) {
+  report_arithmetic_exceptions(cpu, arithmetic, destination, source, immediate);
+  uint32_t reported_already;
+  return masked_result(
+      cpu,
+      [&] {
+        Lanes<kCount> result;
+        for (size_t i = 0; i < kCount; ++i) result[i] = function(destination[i], source[i]);
+        return result;
+      },
+      reported_already);
+}
+
+// --- Fused multiplication and addition
+// ----------------------------------------------------------------------------------------------------------
+
+// first * second + third in the low element, after the signs were applied.
+struct FusedStep {
+  bool doubles;
+  Xmm first, second, third;
+};
+// The same report for such steps.
+void report_fused_exceptions(Cpu& cpu, std::span<const FusedStep> steps);
 
 }  // namespace calco::cpu::vector

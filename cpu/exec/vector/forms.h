@@ -2,7 +2,8 @@
 //
 // An instruction is a function of its operand values; a form fetches the operands, calls it and writes the result; a
 // handler makes the availability checks, runs the form and goes on. So each check and each kind of operand is written
-// once. VEX encodings will add forms with three operands and a vector length; the operation functions stay.
+// once. The functions are those of the legacy encodings, on 16 bytes: a VEX encoding takes its first operand from
+// VEX.vvvv, does the same in each lane, and clears the rest of its destination.
 #pragma once
 
 #include "cpu/exec/handlers.h"
@@ -16,11 +17,15 @@ using Form = void (*)(Cpu& cpu, const Op& op, TlbEntry* tlb);
 
 // --- Handlers --------------------------------------------------------------------------------------------------------
 
-// Instructions on XMM registers.
-template <Form kForm>
+// Instructions on XMM and YMM registers.
+template <Form kForm, Encoding kEncoding>
 CALCO_HANDLER_CONVENTION void sse_handler(Cpu* cpu, const Op* op, TlbEntry* tlb) {
   cpu->current_op = op;
-  check_sse_available(*cpu);
+  if constexpr (kEncoding == Encoding::Legacy) {
+    check_sse_available(*cpu);
+  } else {
+    check_avx_available(*cpu);
+  }
   kForm(*cpu, *op, tlb);
   CALCO_NEXT_OPERATION;
 }
@@ -52,9 +57,9 @@ CALCO_HANDLER_CONVENTION void mmx_sse_handler(Cpu* cpu, const Op* op, TlbEntry* 
   CALCO_NEXT_OPERATION;
 }
 
-template <Form kForm>
+template <Form kForm, Encoding kEncoding = Encoding::Legacy>
 constexpr Selection select_sse() {
-  return {&sse_handler<kForm>, false};
+  return {&sse_handler<kForm, kEncoding>, false};
 }
 template <Form kForm>
 constexpr Selection select_mmx() {
@@ -68,22 +73,38 @@ constexpr Selection select_mmx_sse() {
 // --- Forms with two operands
 // -------------------------------------------------------------------------------------------
 
-// xmm = F(xmm, xmm/memory)
-template <auto F, unsigned kBytes, Source kSource>
+template <size_t kCount>
+[[gnu::always_inline]] inline Lanes<kCount> each_lane(const Lanes<kCount>& first, const Lanes<kCount>& second,
+                                                      auto function) {
+  Lanes<kCount> result;
+  for (size_t i = 0; i < kCount; ++i) result[i] = function(first[i], second[i]);
+  return result;
+}
+
+// vector = F(vector, vector/memory)
+template <auto F, unsigned kBytes, Encoding kEncoding, Source kSource>
 void xmm_binary(Cpu& cpu, const Op& op, TlbEntry* tlb) {
-  const Xmm source = source_xmm<kSource, kBytes>(cpu, op, tlb);
-  set_xmm(cpu, op.reg, F(xmm(cpu, op.reg), source));
+  const auto source = source_lanes<kEncoding, kSource, kBytes>(cpu, op, tlb);
+  const auto first = lanes<kLanes<kEncoding>>(cpu, first_source<kEncoding>(op));
+  set_lanes<kEncoding>(cpu, op.reg, each_lane(first, source, [](Xmm a, Xmm b) { return F(a, b); }));
 }
-// xmm = F(xmm/memory)
-template <auto F, unsigned kBytes, Source kSource>
+// vector = F(vector/memory)
+template <auto F, unsigned kBytes, Encoding kEncoding, Source kSource>
 void xmm_unary(Cpu& cpu, const Op& op, TlbEntry* tlb) {
-  set_xmm(cpu, op.reg, F(source_xmm<kSource, kBytes>(cpu, op, tlb)));
+  auto value = source_lanes<kEncoding, kSource, kBytes>(cpu, op, tlb);
+  for (Xmm& lane : value) lane = F(lane);
+  set_lanes<kEncoding>(cpu, op.reg, value);
 }
-// xmm = F(xmm, xmm/memory, imm8)
-template <auto F, unsigned kBytes, Source kSource>
+// vector = F(vector, vector/memory, imm8); the upper lane has its control `kUpperShift` bits higher.
+template <auto F, unsigned kBytes, unsigned kUpperShift, Encoding kEncoding, Source kSource>
 void xmm_immediate(Cpu& cpu, const Op& op, TlbEntry* tlb) {
-  const Xmm source = source_xmm<kSource, kBytes>(cpu, op, tlb);
-  set_xmm(cpu, op.reg, F(xmm(cpu, op.reg), source, static_cast<uint8_t>(op.immediate)));
+  const auto source = source_lanes<kEncoding, kSource, kBytes>(cpu, op, tlb);
+  auto value = lanes<kLanes<kEncoding>>(cpu, first_source<kEncoding>(op));
+  const unsigned immediate = op.immediate & 0xFF;
+  for (size_t i = 0; i < value.size(); ++i) {
+    value[i] = F(value[i], source[i], static_cast<uint8_t>(immediate >> i * kUpperShift));
+  }
+  set_lanes<kEncoding>(cpu, op.reg, value);
 }
 // The same for MMX registers; operands and result are in the low half.
 template <auto F, unsigned kBytes, Source kSource>
@@ -120,21 +141,80 @@ Selection by_source_hot(const Op& op, Pick pick) {
   return op.index == kZero ? pick.template operator()<Source::Base>() : pick.template operator()<Source::Indexed>();
 }
 
-template <auto F, unsigned kBytes = 16>
-Selection sse_binary(const Op& op) {
-  return by_source(op, []<Source kSource>() { return select_sse<xmm_binary<F, kBytes, kSource>>(); });
+// Calls `pick.template operator()<kEncoding>()` for the instruction's encoding.
+template <typename Pick>
+Selection by_encoding(const decode::Instruction& instruction, Pick pick) {
+  switch (instruction.vector_length) {
+    case 0:
+      return pick.template operator()<Encoding::Legacy>();
+    case 16:
+      return pick.template operator()<Encoding::Vex128>();
+    default:
+      return pick.template operator()<Encoding::Vex256>();
+  }
+}
+// The same for instructions on the low element, which do not look at VEX.L.
+template <typename Pick>
+Selection by_scalar_encoding(const decode::Instruction& instruction, Pick pick) {
+  return instruction.vector_length == 0 ? pick.template operator()<Encoding::Legacy>()
+                                        : pick.template operator()<Encoding::Vex128>();
+}
+// Forms that change no vector register differ only in when they are available.
+template <Form kForm>
+Selection either_encoding(const decode::Instruction& instruction) {
+  return by_scalar_encoding(instruction, []<Encoding kEncoding>() { return select_sse<kForm, kEncoding>(); });
+}
+// Calls `pick.template operator()<kEncoding, kSource>()`.
+template <typename Pick>
+Selection by_operands(const decode::Instruction& instruction, const Op& op, Pick pick) {
+  return by_encoding(instruction, [&]<Encoding kEncoding>() {
+    return by_source(op, [&]<Source kSource>() { return pick.template operator()<kEncoding, kSource>(); });
+  });
+}
+template <typename Pick>
+Selection by_operands_hot(const decode::Instruction& instruction, const Op& op, Pick pick) {
+  return by_encoding(instruction, [&]<Encoding kEncoding>() {
+    return by_source_hot(op, [&]<Source kSource>() { return pick.template operator()<kEncoding, kSource>(); });
+  });
+}
+template <typename Pick>
+Selection by_scalar_operands(const decode::Instruction& instruction, const Op& op, Pick pick) {
+  return by_scalar_encoding(instruction, [&]<Encoding kEncoding>() {
+    return by_source(op, [&]<Source kSource>() { return pick.template operator()<kEncoding, kSource>(); });
+  });
+}
+
+template <auto F>
+Selection sse_binary(const decode::Instruction& instruction, const Op& op) {
+  return by_operands(instruction, op, []<Encoding kEncoding, Source kSource>() {
+    return select_sse<xmm_binary<F, 16, kEncoding, kSource>, kEncoding>();
+  });
 }
 template <auto F>
-Selection sse_binary_hot(const Op& op) {
-  return by_source_hot(op, []<Source kSource>() { return select_sse<xmm_binary<F, 16, kSource>>(); });
+Selection sse_binary_hot(const decode::Instruction& instruction, const Op& op) {
+  return by_operands_hot(instruction, op, []<Encoding kEncoding, Source kSource>() {
+    return select_sse<xmm_binary<F, 16, kEncoding, kSource>, kEncoding>();
+  });
 }
+// Each lane uses `kBytes` bytes of the source.
 template <auto F, unsigned kBytes = 16>
-Selection sse_unary(const Op& op) {
-  return by_source(op, []<Source kSource>() { return select_sse<xmm_unary<F, kBytes, kSource>>(); });
+Selection sse_unary(const decode::Instruction& instruction, const Op& op) {
+  return by_operands(instruction, op, []<Encoding kEncoding, Source kSource>() {
+    return select_sse<xmm_unary<F, kBytes, kEncoding, kSource>, kEncoding>();
+  });
 }
-template <auto F, unsigned kBytes = 16>
-Selection sse_immediate(const Op& op) {
-  return by_source(op, []<Source kSource>() { return select_sse<xmm_immediate<F, kBytes, kSource>>(); });
+template <auto F, unsigned kUpperShift = 0>
+Selection sse_immediate(const decode::Instruction& instruction, const Op& op) {
+  return by_operands(instruction, op, []<Encoding kEncoding, Source kSource>() {
+    return select_sse<xmm_immediate<F, 16, kUpperShift, kEncoding, kSource>, kEncoding>();
+  });
+}
+// vector = F(vector, low `kBytes` bytes of vector/memory): 128 bits only
+template <auto F, unsigned kBytes>
+Selection sse_low_binary(const decode::Instruction& instruction, const Op& op) {
+  return by_scalar_operands(instruction, op, []<Encoding kEncoding, Source kSource>() {
+    return select_sse<xmm_binary<F, kBytes, kEncoding, kSource>, kEncoding>();
+  });
 }
 template <auto F, unsigned kBytes = 8>
 Selection mmx_binary(const Op& op) {
@@ -152,15 +232,15 @@ Selection mmx_immediate(const Op& op) {
 // Instructions that do the same to each element, so that the MMX form is the low half of the SSE2 form.
 template <auto F>
 Selection both(const decode::Instruction& instruction, const Op& op) {
-  return is_mmx(instruction) ? mmx_binary<F>(op) : sse_binary<F>(op);
+  return is_mmx(instruction) ? mmx_binary<F>(op) : sse_binary<F>(instruction, op);
 }
 template <auto F>
 Selection both_hot(const decode::Instruction& instruction, const Op& op) {
-  return is_mmx(instruction) ? mmx_binary<F>(op) : sse_binary_hot<F>(op);
+  return is_mmx(instruction) ? mmx_binary<F>(op) : sse_binary_hot<F>(instruction, op);
 }
 template <auto F>
 Selection both_unary(const decode::Instruction& instruction, const Op& op) {
-  return is_mmx(instruction) ? mmx_unary<F>(op) : sse_unary<F>(op);
+  return is_mmx(instruction) ? mmx_unary<F>(op) : sse_unary<F>(instruction, op);
 }
 
 }  // namespace calco::cpu::vector

@@ -86,6 +86,61 @@ CALCO_HOST_FLOAT_IMMEDIATE(dpps)
 CALCO_HOST_FLOAT_IMMEDIATE(dppd)
 #undef CALCO_HOST_FLOAT_IMMEDIATE
 
+// "name xmm, xmm, xmm, imm8": the comparisons of VEX encodings, which have 32 predicates. AVX.
+#define CALCO_HOST_COMPARE_VEX(name)                                                                 \
+  template <int kImmediate>                                                                          \
+  Xmm name(Xmm first, Xmm second) {                                                                  \
+    Xmm result;                                                                                      \
+    asm volatile(#name " %3, %2, %1, %0" : "=x"(result) : "x"(first), "x"(second), "i"(kImmediate)); \
+    return result;                                                                                   \
+  }
+CALCO_HOST_COMPARE_VEX(vcmpps)
+CALCO_HOST_COMPARE_VEX(vcmppd)
+CALCO_HOST_COMPARE_VEX(vcmpss)
+CALCO_HOST_COMPARE_VEX(vcmpsd)
+#undef CALCO_HOST_COMPARE_VEX
+
+// "name xmm, xmm, xmm" with three sources. FMA.
+#define CALCO_HOST_FUSED(name)                                                 \
+  [[gnu::always_inline]] inline Xmm name(Xmm first, Xmm second, Xmm third) {   \
+    asm volatile(#name " %2, %1, %0" : "+x"(first) : "x"(second), "x"(third)); \
+    return first;                                                              \
+  }
+#define CALCO_HOST_FUSED_ORDERS(name, elements) \
+  CALCO_HOST_FUSED(name##132##elements)         \
+  CALCO_HOST_FUSED(name##213##elements)         \
+  CALCO_HOST_FUSED(name##231##elements)
+#define CALCO_HOST_FUSED_PACKED(name) \
+  CALCO_HOST_FUSED_ORDERS(name, ps)   \
+  CALCO_HOST_FUSED_ORDERS(name, pd)
+#define CALCO_HOST_FUSED_FAMILY(name) \
+  CALCO_HOST_FUSED_PACKED(name)       \
+  CALCO_HOST_FUSED_ORDERS(name, ss)   \
+  CALCO_HOST_FUSED_ORDERS(name, sd)
+CALCO_HOST_FUSED_FAMILY(vfmadd)
+CALCO_HOST_FUSED_FAMILY(vfmsub)
+CALCO_HOST_FUSED_FAMILY(vfnmadd)
+CALCO_HOST_FUSED_FAMILY(vfnmsub)
+CALCO_HOST_FUSED_PACKED(vfmaddsub)
+CALCO_HOST_FUSED_PACKED(vfmsubadd)
+#undef CALCO_HOST_FUSED_FAMILY
+#undef CALCO_HOST_FUSED_PACKED
+#undef CALCO_HOST_FUSED_ORDERS
+#undef CALCO_HOST_FUSED
+
+// Between four halves in the low half and four singles. F16C.
+[[gnu::always_inline]] inline Xmm vcvtph2ps(Xmm source) {
+  Xmm result;
+  asm volatile("vcvtph2ps %1, %0" : "=x"(result) : "x"(source));
+  return result;
+}
+template <int kImmediate>
+Xmm vcvtps2ph(Xmm source) {
+  Xmm result;
+  asm volatile("vcvtps2ph %2, %1, %0" : "=x"(result) : "x"(source), "i"(kImmediate));
+  return result;
+}
+
 // "name r, xmm"
 #define CALCO_HOST_FLOAT_TO_INTEGER(name, Integer, operands)          \
   [[gnu::always_inline]] inline void name(Xmm source, Integer& out) { \

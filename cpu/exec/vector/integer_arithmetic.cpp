@@ -17,7 +17,7 @@ Xmm horizontal_mmx(Xmm destination, Xmm source) {
 }
 template <auto F>
 Selection horizontal(const Instruction& instruction, const Op& op) {
-  return is_mmx(instruction) ? mmx_binary<horizontal_mmx<F>>(op) : sse_binary<F>(op);
+  return is_mmx(instruction) ? mmx_binary<horizontal_mmx<F>>(op) : sse_binary<F>(instruction, op);
 }
 
 Xmm mpsadbw(Xmm destination, Xmm source, uint8_t immediate) {
@@ -105,9 +105,9 @@ Selection select_multiply(const Instruction& instruction, const Op& op) {
     case Mnemonic::Pmuludq:
       return both<_mm_mul_epu32>(instruction, op);
     case Mnemonic::Pmuldq:
-      return sse_binary<_mm_mul_epi32>(op);
+      return sse_binary<_mm_mul_epi32>(instruction, op);
     case Mnemonic::Pmulld:
-      return sse_binary<_mm_mullo_epi32>(op);
+      return sse_binary<_mm_mullo_epi32>(instruction, op);
     case Mnemonic::Pmaddwd:
       return both<_mm_madd_epi16>(instruction, op);
     case Mnemonic::Pmaddubsw:
@@ -115,7 +115,7 @@ Selection select_multiply(const Instruction& instruction, const Op& op) {
     case Mnemonic::Psadbw:
       return both<_mm_sad_epu8>(instruction, op);
     case Mnemonic::Mpsadbw:
-      return sse_immediate<mpsadbw>(op);
+      return sse_immediate<mpsadbw, 3>(instruction, op);
     default:
       return {};
   }
@@ -133,16 +133,16 @@ Selection select_logic(const Instruction& instruction, const Op& op) {
       return both_hot<_mm_xor_si128>(instruction, op);
     case Mnemonic::Andps:
     case Mnemonic::Andpd:
-      return sse_binary_hot<_mm_and_si128>(op);
+      return sse_binary_hot<_mm_and_si128>(instruction, op);
     case Mnemonic::Andnps:
     case Mnemonic::Andnpd:
-      return sse_binary_hot<_mm_andnot_si128>(op);
+      return sse_binary_hot<_mm_andnot_si128>(instruction, op);
     case Mnemonic::Orps:
     case Mnemonic::Orpd:
-      return sse_binary_hot<_mm_or_si128>(op);
+      return sse_binary_hot<_mm_or_si128>(instruction, op);
     case Mnemonic::Xorps:
     case Mnemonic::Xorpd:
-      return sse_binary_hot<_mm_xor_si128>(op);
+      return sse_binary_hot<_mm_xor_si128>(instruction, op);
     default:
       return {};
   }

@@ -14,24 +14,30 @@ bool stores(const Instruction& instruction) { return instruction.operands[0].kin
 // --- Whole registers
 // ---------------------------------------------------------------------------------------------------
 
-void move_xmm(Cpu& cpu, const Op& op, TlbEntry*) { set_xmm(cpu, op.reg, xmm(cpu, op.rm)); }
-// The store encoding between registers: ModRM.rm is the destination.
-void move_xmm_to_rm(Cpu& cpu, const Op& op, TlbEntry*) { set_xmm(cpu, op.rm, xmm(cpu, op.reg)); }
-template <Source kSource, Alignment kAlignment>
-void load_whole(Cpu& cpu, const Op& op, TlbEntry* tlb) {
-  set_xmm(cpu, op.reg, load_xmm<kSource, kAlignment>(cpu, op, tlb));
+template <Encoding kEncoding>
+void move_whole(Cpu& cpu, const Op& op, TlbEntry*) {
+  set_lanes<kEncoding>(cpu, op.reg, lanes<kLanes<kEncoding>>(cpu, op.rm));
 }
-template <Source kSource, Alignment kAlignment>
+// The store encoding between registers: ModRM.rm is the destination.
+template <Encoding kEncoding>
+void move_whole_to_rm(Cpu& cpu, const Op& op, TlbEntry*) {
+  set_lanes<kEncoding>(cpu, op.rm, lanes<kLanes<kEncoding>>(cpu, op.reg));
+}
+template <Encoding kEncoding, Source kSource, Alignment kAlignment>
+void load_whole(Cpu& cpu, const Op& op, TlbEntry* tlb) {
+  set_lanes<kEncoding>(cpu, op.reg, load_lanes<kEncoding, kSource, kAlignment>(cpu, op, tlb));
+}
+template <Encoding kEncoding, Source kSource, Alignment kAlignment>
 void store_whole(Cpu& cpu, const Op& op, TlbEntry* tlb) {
-  store_xmm<kSource, kAlignment>(cpu, op, tlb, xmm(cpu, op.reg));
+  store_lanes<kEncoding, kSource, kAlignment>(cpu, op, tlb, lanes<kLanes<kEncoding>>(cpu, op.reg));
 }
 
 template <Alignment kAlignment>
 Selection whole_memory(const Instruction& instruction, const Op& op) {
-  if (stores(instruction)) {
-    return by_source_hot(op, []<Source kSource>() { return select_sse<store_whole<kSource, kAlignment>>(); });
-  }
-  return by_source_hot(op, []<Source kSource>() { return select_sse<load_whole<kSource, kAlignment>>(); });
+  return by_operands_hot(instruction, op, [&]<Encoding kEncoding, Source kSource>() {
+    return stores(instruction) ? select_sse<store_whole<kEncoding, kSource, kAlignment>, kEncoding>()
+                               : select_sse<load_whole<kEncoding, kSource, kAlignment>, kEncoding>();
+  });
 }
 template <Alignment kAlignment>
 Selection whole(const Instruction& instruction, const Op& op) {
@@ -39,7 +45,10 @@ Selection whole(const Instruction& instruction, const Op& op) {
   constexpr uint8_t kMovupsStore = 0x11, kMovapsStore = 0x29, kMovdqStore = 0x7F;
   const bool to_rm =
       instruction.opcode == kMovupsStore || instruction.opcode == kMovapsStore || instruction.opcode == kMovdqStore;
-  return to_rm ? select_sse<move_xmm_to_rm>() : select_sse<move_xmm>();
+  return by_encoding(instruction, [&]<Encoding kEncoding>() {
+    return to_rm ? select_sse<move_whole_to_rm<kEncoding>, kEncoding>()
+                 : select_sse<move_whole<kEncoding>, kEncoding>();
+  });
 }
 
 Selection select_whole(const Instruction& instruction, const Op& op) {
@@ -66,9 +75,9 @@ Selection select_whole(const Instruction& instruction, const Op& op) {
 // ------------------------------------------------------------------------------------------------------------
 
 // Into an XMM register, cleared above.
-template <typename T, Source kSource>
+template <typename T, Encoding kEncoding, Source kSource>
 void load_low(Cpu& cpu, const Op& op, TlbEntry* tlb) {
-  set_xmm(cpu, op.reg, from_qword(load_memory<T, kSource>(cpu, op, tlb)));
+  set_result<kEncoding>(cpu, op.reg, from_qword(load_memory<T, kSource>(cpu, op, tlb)));
 }
 template <typename T, Source kSource>
 void store_low(Cpu& cpu, const Op& op, TlbEntry* tlb) {
@@ -76,31 +85,43 @@ void store_low(Cpu& cpu, const Op& op, TlbEntry* tlb) {
 }
 template <typename T>
 Selection low_memory(const Instruction& instruction, const Op& op) {
-  if (stores(instruction)) {
-    return by_source_hot(op, []<Source kSource>() { return select_sse<store_low<T, kSource>>(); });
-  }
-  return by_source_hot(op, []<Source kSource>() { return select_sse<load_low<T, kSource>>(); });
+  return by_scalar_encoding(instruction, [&]<Encoding kEncoding>() {
+    return by_source_hot(op, [&]<Source kSource>() {
+      return stores(instruction) ? select_sse<store_low<T, kSource>, kEncoding>()
+                                 : select_sse<load_low<T, kEncoding, kSource>, kEncoding>();
+    });
+  });
 }
 
-template <typename T>
+template <typename T, Encoding kEncoding>
 void general_to_xmm(Cpu& cpu, const Op& op, TlbEntry*) {
-  set_xmm(cpu, op.reg, from_qword(static_cast<T>(cpu.registers[op.rm])));
+  set_result<kEncoding>(cpu, op.reg, from_qword(static_cast<T>(cpu.registers[op.rm])));
 }
 template <typename T>
 void xmm_to_general(Cpu& cpu, const Op& op, TlbEntry*) {
   cpu.registers[op.rm] = static_cast<T>(low_qword(xmm(cpu, op.reg)));
 }
-void move_low(Cpu& cpu, const Op& op, TlbEntry*) { set_xmm(cpu, op.reg, _mm_move_epi64(xmm(cpu, op.rm))); }
-void move_low_to_rm(Cpu& cpu, const Op& op, TlbEntry*) { set_xmm(cpu, op.rm, _mm_move_epi64(xmm(cpu, op.reg))); }
+template <Encoding kEncoding>
+void move_low(Cpu& cpu, const Op& op, TlbEntry*) {
+  set_result<kEncoding>(cpu, op.reg, _mm_move_epi64(xmm(cpu, op.rm)));
+}
+template <Encoding kEncoding>
+void move_low_to_rm(Cpu& cpu, const Op& op, TlbEntry*) {
+  set_result<kEncoding>(cpu, op.rm, _mm_move_epi64(xmm(cpu, op.reg)));
+}
 
 // MOVD is 32 bits wide, or 64 with REX.W where some call it MOVQ.
 template <typename T>
 Selection xmm_low(const Instruction& instruction, const Op& op) {
   if (op.is_memory) return low_memory<T>(instruction, op);
-  if (instruction.operands[0].kind == OperandKind::General) return select_sse<xmm_to_general<T>>();
-  if (instruction.operands[1].kind == OperandKind::General) return select_sse<general_to_xmm<T>>();
-  constexpr uint8_t kMovqStore = 0xD6;
-  return instruction.opcode == kMovqStore ? select_sse<move_low_to_rm>() : select_sse<move_low>();
+  return by_scalar_encoding(instruction, [&]<Encoding kEncoding>() {
+    if (instruction.operands[0].kind == OperandKind::General) return select_sse<xmm_to_general<T>, kEncoding>();
+    if (instruction.operands[1].kind == OperandKind::General)
+      return select_sse<general_to_xmm<T, kEncoding>, kEncoding>();
+    constexpr uint8_t kMovqStore = 0xD6;
+    return instruction.opcode == kMovqStore ? select_sse<move_low_to_rm<kEncoding>, kEncoding>()
+                                            : select_sse<move_low<kEncoding>, kEncoding>();
+  });
 }
 
 template <typename T>
@@ -165,34 +186,37 @@ Selection select_movd_movq(const Instruction& instruction, const Op& op) {
 // --- Scalars and halves
 // ----------------------------------------------------------------------------------------------------
 
-// Between registers the rest of the destination stays.
+// Between registers the rest comes from the first source, in legacy encodings the destination.
 Xmm merge_single(Xmm destination, Xmm source) { return _mm_blend_epi16(destination, source, 0x03); }
 Xmm merge_low(Xmm destination, Xmm source) { return _mm_blend_epi16(destination, source, 0x0F); }
 Xmm low_to_high(Xmm destination, Xmm source) { return _mm_unpacklo_epi64(destination, source); }
 Xmm high_to_low(Xmm destination, Xmm source) { return _mm_unpackhi_epi64(source, destination); }
 
-void merge_single_to_rm(Cpu& cpu, const Op& op, TlbEntry*) {
-  set_xmm(cpu, op.rm, merge_single(xmm(cpu, op.rm), xmm(cpu, op.reg)));
-}
-void merge_low_to_rm(Cpu& cpu, const Op& op, TlbEntry*) {
-  set_xmm(cpu, op.rm, merge_low(xmm(cpu, op.rm), xmm(cpu, op.reg)));
+template <auto FMerge, Encoding kEncoding>
+void merge_to_rm(Cpu& cpu, const Op& op, TlbEntry*) {
+  const uint8_t first = kEncoding == Encoding::Legacy ? op.rm : op.extra;
+  set_result<kEncoding>(cpu, op.rm, FMerge(xmm(cpu, first), xmm(cpu, op.reg)));
 }
 
-template <typename T, auto FMerge, Form kToRm>
+template <typename T, auto FMerge>
 Selection scalar(const Instruction& instruction, const Op& op) {
   if (op.is_memory) return low_memory<T>(instruction, op);
-  constexpr uint8_t kStore = 0x11;
-  return instruction.opcode == kStore ? select_sse<kToRm>() : select_sse<xmm_binary<FMerge, 16, Source::Register>>();
+  return by_scalar_encoding(instruction, [&]<Encoding kEncoding>() {
+    constexpr uint8_t kStore = 0x11;
+    return instruction.opcode == kStore ? select_sse<merge_to_rm<FMerge, kEncoding>, kEncoding>()
+                                        : select_sse<xmm_binary<FMerge, 16, kEncoding, Source::Register>, kEncoding>();
+  });
 }
 
 void store_high(Cpu& cpu, const Op& op, TlbEntry* tlb) { store_memory(cpu, op, tlb, high_qword(xmm(cpu, op.reg))); }
 
 // MOVLPS and MOVHPS load a half and keep the other.
 Selection low_half(const Instruction& instruction, const Op& op) {
-  return stores(instruction) ? low_memory<uint64_t>(instruction, op) : sse_binary<merge_low, 8>(op);
+  return stores(instruction) ? low_memory<uint64_t>(instruction, op) : sse_low_binary<merge_low, 8>(instruction, op);
 }
 Selection high_half(const Instruction& instruction, const Op& op) {
-  return stores(instruction) ? select_sse<store_high>() : sse_binary<low_to_high, 8>(op);
+  return stores(instruction) ? either_encoding<store_high>(instruction)
+                             : sse_low_binary<low_to_high, 8>(instruction, op);
 }
 
 Xmm duplicate_low(Xmm source) { return _mm_unpacklo_epi64(source, source); }
@@ -202,9 +226,9 @@ Xmm duplicate_odd_singles(Xmm source) { return _mm_shuffle_epi32(source, 0xF5); 
 Selection select_part(const Instruction& instruction, const Op& op) {
   switch (instruction.mnemonic) {
     case Mnemonic::Movss:
-      return scalar<uint32_t, merge_single, merge_single_to_rm>(instruction, op);
+      return scalar<uint32_t, merge_single>(instruction, op);
     case Mnemonic::Movsd:
-      return scalar<uint64_t, merge_low, merge_low_to_rm>(instruction, op);
+      return scalar<uint64_t, merge_low>(instruction, op);
     case Mnemonic::Movlps:
     case Mnemonic::Movlpd:
       return low_half(instruction, op);
@@ -216,15 +240,16 @@ Selection select_part(const Instruction& instruction, const Op& op) {
     case Mnemonic::Movntsd:
       return low_memory<uint64_t>(instruction, op);
     case Mnemonic::Movhlps:
-      return sse_binary<high_to_low>(op);
+      return sse_binary<high_to_low>(instruction, op);
     case Mnemonic::Movlhps:
-      return sse_binary<low_to_high>(op);
+      return sse_binary<low_to_high>(instruction, op);
     case Mnemonic::Movddup:
-      return sse_unary<duplicate_low, 8>(op);
+      return instruction.vector_length == 32 ? sse_unary<duplicate_low>(instruction, op)
+                                             : sse_unary<duplicate_low, 8>(instruction, op);
     case Mnemonic::Movsldup:
-      return sse_unary<duplicate_even_singles>(op);
+      return sse_unary<duplicate_even_singles>(instruction, op);
     case Mnemonic::Movshdup:
-      return sse_unary<duplicate_odd_singles>(op);
+      return sse_unary<duplicate_odd_singles>(instruction, op);
     default:
       return {};
   }
@@ -272,15 +297,30 @@ CALCO_HANDLER_CONVENTION void emms(Cpu* cpu, const Op* op, TlbEntry* tlb) {
   CALCO_NEXT_OPERATION;
 }
 
+// --- VZEROUPPER, VZEROALL
+// ----------------------------------------------------------------------------------------------------
+
+// Of registers that the code can name.
+template <bool kAll>
+void zero_vectors(Cpu& cpu, const Op&, TlbEntry*) {
+  for (uint8_t number = 0; number < (cpu.code_64() ? 16 : 8); ++number) {
+    set_result<Encoding::Vex128>(cpu, number, kAll ? _mm_setzero_si128() : xmm(cpu, number));
+  }
+}
+
 Selection select_special(const Instruction& instruction, const Op&) {
   switch (instruction.mnemonic) {
     case Mnemonic::Movnti:
       return instruction.operands[1].size == 8 ? Selection{&movnti<uint64_t>, false}
                                                : Selection{&movnti<uint32_t>, false};
     case Mnemonic::Maskmovdqu:
-      return select_sse<maskmovdqu>();
+      return either_encoding<maskmovdqu>(instruction);
     case Mnemonic::Maskmovq:
       return select_mmx<maskmovq>();
+    case Mnemonic::Vzeroupper:
+      return select_sse<zero_vectors<false>, Encoding::Vex128>();
+    case Mnemonic::Vzeroall:
+      return select_sse<zero_vectors<true>, Encoding::Vex128>();
     case Mnemonic::Emms:
     case Mnemonic::Femms:
       return {&emms, false};

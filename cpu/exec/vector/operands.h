@@ -1,6 +1,7 @@
 // Register and memory operands of vector instructions.
 #pragma once
 
+#include <array>
 #include <cstring>
 
 #include "cpu/exec/address.h"
@@ -8,6 +9,15 @@
 #include "cpu/mmu/access.h"
 
 namespace calco::cpu::vector {
+
+// How an instruction is encoded, which says how many lanes of 16 bytes it has.
+enum class Encoding : uint8_t { Legacy, Vex128, Vex256 };
+template <Encoding kEncoding>
+constexpr size_t kLanes = kEncoding == Encoding::Vex256 ? 2 : 1;
+
+// A vector as an instruction sees it. Most 256-bit instructions do in each lane what the 128-bit ones do.
+template <size_t kCount>
+using Lanes = std::array<Xmm, kCount>;
 
 // --- Registers -------------------------------------------------------------------------------------------------------
 
@@ -17,6 +27,31 @@ namespace calco::cpu::vector {
 // Legacy encodings leave the rest of a YMM register alone (SDM vol. 1, 14.1.2).
 [[gnu::always_inline]] inline void set_xmm(Cpu& cpu, uint8_t number, Xmm value) {
   _mm_store_si128(reinterpret_cast<Xmm*>(&cpu.vectors[number]), value);
+}
+
+template <size_t kCount>
+[[gnu::always_inline]] inline Lanes<kCount> lanes(const Cpu& cpu, uint8_t number) {
+  const auto* from = reinterpret_cast<const Xmm*>(&cpu.vectors[number]);
+  Lanes<kCount> value;
+  for (size_t i = 0; i < kCount; ++i) value[i] = _mm_load_si128(from + i);
+  return value;
+}
+// VEX encodings clear what they do not write of a YMM register.
+template <Encoding kEncoding, size_t kCount>
+[[gnu::always_inline]] inline void set_lanes(Cpu& cpu, uint8_t number, const Lanes<kCount>& value) {
+  auto* to = reinterpret_cast<Xmm*>(&cpu.vectors[number]);
+  for (size_t i = 0; i < kCount; ++i) _mm_store_si128(to + i, value[i]);
+  if constexpr (kEncoding != Encoding::Legacy && kCount == 1) _mm_store_si128(to + 1, _mm_setzero_si128());
+}
+// The same for a result of 128 bits or less.
+template <Encoding kEncoding>
+[[gnu::always_inline]] inline void set_result(Cpu& cpu, uint8_t number, Xmm value) {
+  set_lanes<kEncoding>(cpu, number, Lanes<1>{value});
+}
+// The register of the first source operand: the destination, or what VEX.vvvv names.
+template <Encoding kEncoding>
+[[gnu::always_inline]] inline uint8_t first_source(const Op& op) {
+  return kEncoding == Encoding::Legacy ? op.reg : op.extra;
 }
 
 // MMi is the significand of Ri. REX bits do not reach it.
@@ -67,10 +102,17 @@ template <Alignment kAlignment>
   if (kAlignment == Alignment::Natural && (linear & 15) != 0) [[unlikely]]
     cpu.raise(kGeneralProtection, 0);
 }
+// VEX encodings want alignment only where they are moves that say so, and then to the size of the vector.
+template <Encoding kEncoding>
+constexpr Alignment kSourceAlignment = kEncoding == Encoding::Legacy ? Alignment::Natural : Alignment::Any;
 
 // Accesses that the TLB entry at hand does not allow, or that cross pages.
 Xmm load_xmm_slow(Cpu& cpu, TlbEntry* tlb, uint64_t linear, bool stack);
 void store_xmm_slow(Cpu& cpu, TlbEntry* tlb, uint64_t linear, Xmm value, bool stack);
+// Raises what a store of 8, 16 or 32 bytes would raise.
+void probe_store(Cpu& cpu, uint64_t linear, unsigned size, bool stack);
+Lanes<2> load_ymm_slow(Cpu& cpu, TlbEntry* tlb, uint64_t linear, bool stack);
+void store_ymm_slow(Cpu& cpu, TlbEntry* tlb, uint64_t linear, const Lanes<2>& value, bool stack);
 
 template <Source kSource = Source::Memory, Alignment kAlignment = Alignment::Natural>
 [[gnu::always_inline]] inline Xmm load_xmm(Cpu& cpu, const Op& op, TlbEntry* tlb) {
@@ -93,6 +135,78 @@ template <Source kSource = Source::Memory, Alignment kAlignment = Alignment::Nat
     return;
   }
   store_xmm_slow(cpu, tlb, linear, value, op.segment == kSs);
+}
+
+// 32-byte operands.
+template <Source kSource, Alignment kAlignment>
+[[gnu::always_inline]] inline Lanes<2> load_ymm(Cpu& cpu, const Op& op, TlbEntry* tlb) {
+  const uint64_t linear = memory_linear<kSource>(cpu, op, 32, false);
+  if (kAlignment == Alignment::Natural && (linear & 31) != 0) [[unlikely]]
+    cpu.raise(kGeneralProtection, 0);
+  const TlbEntry* entry = tlb_entry(tlb, linear);
+  if (((linear + 31) & ~uint64_t{0xFFF}) == entry->read) [[likely]] {
+    const auto* host = reinterpret_cast<const Xmm*>(linear + entry->addend);
+    return {_mm_loadu_si128(host), _mm_loadu_si128(host + 1)};
+  }
+  return load_ymm_slow(cpu, tlb, linear, op.segment == kSs);
+}
+template <Source kSource, Alignment kAlignment>
+[[gnu::always_inline]] inline void store_ymm(Cpu& cpu, const Op& op, TlbEntry* tlb, const Lanes<2>& value) {
+  const uint64_t linear = memory_linear<kSource>(cpu, op, 32, true);
+  if (kAlignment == Alignment::Natural && (linear & 31) != 0) [[unlikely]]
+    cpu.raise(kGeneralProtection, 0);
+  const TlbEntry* entry = tlb_entry(tlb, linear);
+  if (((linear + 31) & ~uint64_t{0xFFF}) == entry->write) [[likely]] {
+    auto* host = reinterpret_cast<Xmm*>(linear + entry->addend);
+    _mm_storeu_si128(host, value[0]);
+    _mm_storeu_si128(host + 1, value[1]);
+    return;
+  }
+  store_ymm_slow(cpu, tlb, linear, value, op.segment == kSs);
+}
+
+// Operands of as many bytes as the vector has.
+template <Encoding kEncoding, Source kSource = Source::Memory, Alignment kAlignment = kSourceAlignment<kEncoding>>
+[[gnu::always_inline]] inline Lanes<kLanes<kEncoding>> load_lanes(Cpu& cpu, const Op& op, TlbEntry* tlb) {
+  if constexpr (kEncoding == Encoding::Vex256) {
+    return load_ymm<kSource, kAlignment>(cpu, op, tlb);
+  } else {
+    return {load_xmm<kSource, kAlignment>(cpu, op, tlb)};
+  }
+}
+template <Encoding kEncoding, Source kSource = Source::Memory, Alignment kAlignment = kSourceAlignment<kEncoding>>
+[[gnu::always_inline]] inline void store_lanes(Cpu& cpu, const Op& op, TlbEntry* tlb,
+                                               const Lanes<kLanes<kEncoding>>& value) {
+  if constexpr (kEncoding == Encoding::Vex256) {
+    store_ymm<kSource, kAlignment>(cpu, op, tlb, value);
+  } else {
+    store_xmm<kSource, kAlignment>(cpu, op, tlb, value[0]);
+  }
+}
+
+// Accesses that alignment checks leave alone: elements of masked instructions and gathers.
+inline Protection without_alignment(Cpu& cpu) {
+  const Protection protection = cpu.mmu().current_protection();
+  return protection == Protection::UserAligned ? Protection::User : protection;
+}
+template <typename T>
+T load_element(Cpu& cpu, TlbEntry* tlb, uint64_t linear, bool stack) {
+  const TlbEntry* entry = tlb_entry(tlb, linear);
+  if (((linear + (sizeof(T) - 1)) & ~uint64_t{0xFFF}) != entry->read) {
+    return static_cast<T>(cpu.mmu().load_slow(linear, sizeof(T), without_alignment(cpu), stack));
+  }
+  T value;
+  std::memcpy(&value, reinterpret_cast<const void*>(linear + entry->addend), sizeof(T));
+  return value;
+}
+template <typename T>
+void store_element(Cpu& cpu, TlbEntry* tlb, uint64_t linear, T value, bool stack) {
+  const TlbEntry* entry = tlb_entry(tlb, linear);
+  if (((linear + (sizeof(T) - 1)) & ~uint64_t{0xFFF}) != entry->write) {
+    cpu.mmu().store_slow(linear, sizeof(T), value, without_alignment(cpu), stack);
+    return;
+  }
+  std::memcpy(reinterpret_cast<void*>(linear + entry->addend), &value, sizeof(T));
 }
 
 // Operands of 1, 2, 4 or 8 bytes: never required to be aligned.
@@ -136,6 +250,23 @@ template <Source kSource, unsigned kBytes = 16, Alignment kAlignment = Alignment
     return load_xmm<kSource, kAlignment>(cpu, op, tlb);
   } else {
     return from_qword(load_memory<typename UnsignedOfSize<kBytes>::Type, kSource>(cpu, op, tlb));
+  }
+}
+
+// A vector source, of which each lane of the instruction uses `kBytes` bytes, one after the other.
+template <Encoding kEncoding, Source kSource, unsigned kBytes = 16>
+[[gnu::always_inline]] inline Lanes<kLanes<kEncoding>> source_lanes(Cpu& cpu, const Op& op, TlbEntry* tlb) {
+  if constexpr (kBytes == 16) {
+    if constexpr (kSource == Source::Register) {
+      return lanes<kLanes<kEncoding>>(cpu, op.rm);
+    } else {
+      return load_lanes<kEncoding, kSource>(cpu, op, tlb);
+    }
+  } else if constexpr (kEncoding == Encoding::Vex256) {
+    const Xmm both = source_xmm<kSource, 2 * kBytes, Alignment::Any>(cpu, op, tlb);
+    return {both, _mm_srli_si128(both, kBytes)};
+  } else {
+    return {source_xmm<kSource, kBytes, kSourceAlignment<kEncoding>>(cpu, op, tlb)};
   }
 }
 

@@ -22,7 +22,7 @@ Xmm pack_mmx(Xmm destination, Xmm source) {
 }
 template <auto F>
 Selection pack(const Instruction& instruction, const Op& op) {
-  return is_mmx(instruction) ? mmx_binary<pack_mmx<F>>(op) : sse_binary<F>(op);
+  return is_mmx(instruction) ? mmx_binary<pack_mmx<F>>(op) : sse_binary<F>(instruction, op);
 }
 
 // MMX: the low unpack of XMM registers holds the MMX high unpack in its high half.
@@ -34,11 +34,11 @@ Xmm unpack_high_mmx(Xmm destination, Xmm source) {
 // The MMX form reads 32 bits of memory, the XMM form all 128.
 template <auto F>
 Selection unpack_low(const Instruction& instruction, const Op& op) {
-  return is_mmx(instruction) ? mmx_binary<F, 4>(op) : sse_binary_hot<F>(op);
+  return is_mmx(instruction) ? mmx_binary<F, 4>(op) : sse_binary_hot<F>(instruction, op);
 }
 template <auto FLow, auto FHigh>
 Selection unpack_high(const Instruction& instruction, const Op& op) {
-  return is_mmx(instruction) ? mmx_binary<unpack_high_mmx<FLow>>(op) : sse_binary_hot<FHigh>(op);
+  return is_mmx(instruction) ? mmx_binary<unpack_high_mmx<FLow>>(op) : sse_binary_hot<FHigh>(instruction, op);
 }
 
 Selection select_pack(const Instruction& instruction, const Op& op) {
@@ -50,7 +50,7 @@ Selection select_pack(const Instruction& instruction, const Op& op) {
     case Mnemonic::Packssdw:
       return pack<_mm_packs_epi32>(instruction, op);
     case Mnemonic::Packusdw:
-      return sse_binary<_mm_packus_epi32>(op);
+      return sse_binary<_mm_packus_epi32>(instruction, op);
     case Mnemonic::Punpcklbw:
       return unpack_low<_mm_unpacklo_epi8>(instruction, op);
     case Mnemonic::Punpcklwd:
@@ -65,14 +65,14 @@ Selection select_pack(const Instruction& instruction, const Op& op) {
       return unpack_high<_mm_unpacklo_epi32, _mm_unpackhi_epi32>(instruction, op);
     case Mnemonic::Punpcklqdq:
     case Mnemonic::Unpcklpd:
-      return sse_binary_hot<_mm_unpacklo_epi64>(op);
+      return sse_binary_hot<_mm_unpacklo_epi64>(instruction, op);
     case Mnemonic::Punpckhqdq:
     case Mnemonic::Unpckhpd:
-      return sse_binary_hot<_mm_unpackhi_epi64>(op);
+      return sse_binary_hot<_mm_unpackhi_epi64>(instruction, op);
     case Mnemonic::Unpcklps:
-      return sse_binary<_mm_unpacklo_epi32>(op);
+      return sse_binary<_mm_unpacklo_epi32>(instruction, op);
     case Mnemonic::Unpckhps:
-      return sse_binary<_mm_unpackhi_epi32>(op);
+      return sse_binary<_mm_unpackhi_epi32>(instruction, op);
     default:
       return {};
   }
@@ -135,29 +135,44 @@ Xmm palignr_mmx(Xmm destination, Xmm source, uint8_t count) {
   return shift_bytes_right(_mm_unpacklo_epi64(source, destination), count);
 }
 
-template <Source kSource>
-void pshufd(Cpu& cpu, const Op& op, TlbEntry* tlb) {
-  set_xmm(cpu, op.reg, shuffle<kDwords>(source_xmm<kSource>(cpu, op, tlb), static_cast<uint8_t>(op.immediate)));
+// VPERMILPS and VPERMILPD by a vector: bits 0-1 of each dword, or bit 1 of each quadword of the control choose.
+Xmm permilps(Xmm value, Xmm control) {
+  const Xmm numbers = _mm_and_si128(control, _mm_set1_epi32(3));
+  const Xmm bytes = _mm_add_epi32(_mm_mullo_epi32(numbers, _mm_set1_epi32(0x04040404)), _mm_set1_epi32(0x03020100));
+  return _mm_shuffle_epi8(value, bytes);
 }
+Xmm permilpd(Xmm value, Xmm control) {
+  const unsigned low = low_dword(control) >> 1 & 1, high = static_cast<unsigned>(high_qword(control)) & 2;
+  return shufpd(value, value, static_cast<uint8_t>(low | high));
+}
+Xmm permilpd_immediate(Xmm, Xmm source, uint8_t immediate) { return shufpd(source, source, immediate); }
 
 Selection select_shuffle_only(const Instruction& instruction, const Op& op) {
   switch (instruction.mnemonic) {
     case Mnemonic::Pshufb:
-      return is_mmx(instruction) ? mmx_binary<pshufb_mmx>(op) : sse_binary_hot<_mm_shuffle_epi8>(op);
+      return is_mmx(instruction) ? mmx_binary<pshufb_mmx>(op) : sse_binary_hot<_mm_shuffle_epi8>(instruction, op);
     case Mnemonic::Pshufd:
-      return by_source(op, []<Source kSource>() { return select_sse<pshufd<kSource>>(); });
+      return sse_immediate<shuffle_source<kDwords>>(instruction, op);
     case Mnemonic::Pshuflw:
-      return sse_immediate<shuffle_source<kLowWords>>(op);
+      return sse_immediate<shuffle_source<kLowWords>>(instruction, op);
     case Mnemonic::Pshufhw:
-      return sse_immediate<shuffle_source<kHighWords>>(op);
+      return sse_immediate<shuffle_source<kHighWords>>(instruction, op);
     case Mnemonic::Pshufw:
       return mmx_immediate<shuffle_source<kLowWords>>(op);
     case Mnemonic::Shufps:
-      return sse_immediate<shufps>(op);
+      return sse_immediate<shufps>(instruction, op);
     case Mnemonic::Shufpd:
-      return sse_immediate<shufpd>(op);
+      return sse_immediate<shufpd, 2>(instruction, op);
+    case Mnemonic::Vpermilps:
+      return instruction.operands[2].kind == decode::OperandKind::Immediate
+                 ? sse_immediate<shuffle_source<kDwords>>(instruction, op)
+                 : sse_binary<permilps>(instruction, op);
+    case Mnemonic::Vpermilpd:
+      return instruction.operands[2].kind == decode::OperandKind::Immediate
+                 ? sse_immediate<permilpd_immediate, 2>(instruction, op)
+                 : sse_binary<permilpd>(instruction, op);
     case Mnemonic::Palignr:
-      return is_mmx(instruction) ? mmx_immediate<palignr_mmx>(op) : sse_immediate<palignr>(op);
+      return is_mmx(instruction) ? mmx_immediate<palignr_mmx>(op) : sse_immediate<palignr>(instruction, op);
     default:
       return {};
   }
@@ -182,7 +197,7 @@ Xmm blendpd(Xmm destination, Xmm source, uint8_t immediate) {
   return blend_by_bits(destination, source, immediate, _mm_setr_epi8(1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2));
 }
 
-// The sign bit of each element of XMM0 chooses.
+// The sign bit of each element of a third vector chooses: of XMM0 in legacy encodings.
 Xmm blend_bytes(Xmm destination, Xmm source, Xmm choice) { return _mm_blendv_epi8(destination, source, choice); }
 Xmm blend_singles(Xmm destination, Xmm source, Xmm choice) {
   return _mm_castps_si128(
@@ -192,30 +207,38 @@ Xmm blend_doubles(Xmm destination, Xmm source, Xmm choice) {
   return _mm_castpd_si128(
       _mm_blendv_pd(_mm_castsi128_pd(destination), _mm_castsi128_pd(source), _mm_castsi128_pd(choice)));
 }
-template <auto F, Source kSource>
-void blend_by_xmm0(Cpu& cpu, const Op& op, TlbEntry* tlb) {
-  const Xmm source = source_xmm<kSource>(cpu, op, tlb);
-  set_xmm(cpu, op.reg, F(xmm(cpu, op.reg), source, xmm(cpu, 0)));
+// The number of the register with the choice is in Op::immediate.
+template <auto F, Encoding kEncoding, Source kSource>
+void blend_by_register(Cpu& cpu, const Op& op, TlbEntry* tlb) {
+  const auto source = source_lanes<kEncoding, kSource>(cpu, op, tlb);
+  const auto choice = lanes<kLanes<kEncoding>>(cpu, static_cast<uint8_t>(op.immediate));
+  auto value = lanes<kLanes<kEncoding>>(cpu, first_source<kEncoding>(op));
+  for (size_t i = 0; i < value.size(); ++i) value[i] = F(value[i], source[i], choice[i]);
+  set_lanes<kEncoding>(cpu, op.reg, value);
 }
 template <auto F>
-Selection variable_blend(const Op& op) {
-  return by_source(op, []<Source kSource>() { return select_sse<blend_by_xmm0<F, kSource>>(); });
+Selection variable_blend(const Instruction& instruction, Op& op) {
+  op.immediate = instruction.vector_length == 0 ? 0 : instruction.operands[3].number;
+  return by_operands(instruction, op, []<Encoding kEncoding, Source kSource>() {
+    return select_sse<blend_by_register<F, kEncoding, kSource>, kEncoding>();
+  });
 }
 
-Selection select_blend(const Instruction& instruction, const Op& op) {
+Selection select_blend(const Instruction& instruction, Op& op) {
   switch (instruction.mnemonic) {
     case Mnemonic::Pblendw:
-      return sse_immediate<pblendw>(op);
+      return sse_immediate<pblendw>(instruction, op);
     case Mnemonic::Blendps:
-      return sse_immediate<blendps>(op);
+    case Mnemonic::Vpblendd:
+      return sse_immediate<blendps, 4>(instruction, op);
     case Mnemonic::Blendpd:
-      return sse_immediate<blendpd>(op);
+      return sse_immediate<blendpd, 2>(instruction, op);
     case Mnemonic::Pblendvb:
-      return variable_blend<blend_bytes>(op);
+      return variable_blend<blend_bytes>(instruction, op);
     case Mnemonic::Blendvps:
-      return variable_blend<blend_singles>(op);
+      return variable_blend<blend_singles>(instruction, op);
     case Mnemonic::Blendvpd:
-      return variable_blend<blend_doubles>(op);
+      return variable_blend<blend_doubles>(instruction, op);
     default:
       return {};
   }
@@ -227,29 +250,29 @@ Selection select_blend(const Instruction& instruction, const Op& op) {
 Selection select_widen(const Instruction& instruction, const Op& op) {
   switch (instruction.mnemonic) {
     case Mnemonic::Pmovsxbw:
-      return sse_unary<_mm_cvtepi8_epi16, 8>(op);
+      return sse_unary<_mm_cvtepi8_epi16, 8>(instruction, op);
     case Mnemonic::Pmovsxbd:
-      return sse_unary<_mm_cvtepi8_epi32, 4>(op);
+      return sse_unary<_mm_cvtepi8_epi32, 4>(instruction, op);
     case Mnemonic::Pmovsxbq:
-      return sse_unary<_mm_cvtepi8_epi64, 2>(op);
+      return sse_unary<_mm_cvtepi8_epi64, 2>(instruction, op);
     case Mnemonic::Pmovsxwd:
-      return sse_unary<_mm_cvtepi16_epi32, 8>(op);
+      return sse_unary<_mm_cvtepi16_epi32, 8>(instruction, op);
     case Mnemonic::Pmovsxwq:
-      return sse_unary<_mm_cvtepi16_epi64, 4>(op);
+      return sse_unary<_mm_cvtepi16_epi64, 4>(instruction, op);
     case Mnemonic::Pmovsxdq:
-      return sse_unary<_mm_cvtepi32_epi64, 8>(op);
+      return sse_unary<_mm_cvtepi32_epi64, 8>(instruction, op);
     case Mnemonic::Pmovzxbw:
-      return sse_unary<_mm_cvtepu8_epi16, 8>(op);
+      return sse_unary<_mm_cvtepu8_epi16, 8>(instruction, op);
     case Mnemonic::Pmovzxbd:
-      return sse_unary<_mm_cvtepu8_epi32, 4>(op);
+      return sse_unary<_mm_cvtepu8_epi32, 4>(instruction, op);
     case Mnemonic::Pmovzxbq:
-      return sse_unary<_mm_cvtepu8_epi64, 2>(op);
+      return sse_unary<_mm_cvtepu8_epi64, 2>(instruction, op);
     case Mnemonic::Pmovzxwd:
-      return sse_unary<_mm_cvtepu16_epi32, 8>(op);
+      return sse_unary<_mm_cvtepu16_epi32, 8>(instruction, op);
     case Mnemonic::Pmovzxwq:
-      return sse_unary<_mm_cvtepu16_epi64, 4>(op);
+      return sse_unary<_mm_cvtepu16_epi64, 4>(instruction, op);
     case Mnemonic::Pmovzxdq:
-      return sse_unary<_mm_cvtepu32_epi64, 8>(op);
+      return sse_unary<_mm_cvtepu32_epi64, 8>(instruction, op);
     default:
       return {};
   }
@@ -258,11 +281,11 @@ Selection select_widen(const Instruction& instruction, const Op& op) {
 }  // namespace
 
 Selection select_shuffle(const Instruction& instruction, Op& op) {
-  for (const auto select : {select_pack, select_shuffle_only, select_blend, select_widen}) {
+  for (const auto select : {select_pack, select_shuffle_only, select_widen}) {
     const Selection selection = select(instruction, op);
     if (selection.handler != nullptr) return selection;
   }
-  return {};
+  return select_blend(instruction, op);
 }
 
 }  // namespace calco::cpu::vector

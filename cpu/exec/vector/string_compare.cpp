@@ -78,7 +78,7 @@ int32_t length(const Cpu& cpu, Register number, bool wide) {
   return static_cast<int32_t>(std::clamp<int64_t>(wide ? value : static_cast<int32_t>(value), -16, 16));
 }
 
-template <template <int> typename Instructions, bool kMask>
+template <template <int> typename Instructions, bool kMask, Encoding kEncoding>
 void compare_strings(Cpu& cpu, const Op& op, TlbEntry* tlb) {
   const bool wide = op.operand_size == 8;
   const Xmm second = op.is_memory ? load_xmm<Source::Memory, Alignment::Any>(cpu, op, tlb) : xmm(cpu, op.rm);
@@ -86,7 +86,7 @@ void compare_strings(Cpu& cpu, const Op& op, TlbEntry* tlb) {
   kTable<Instructions>[op.immediate % kControls](
       {xmm(cpu, op.reg), second, length(cpu, kRax, wide), length(cpu, kRdx, wide)}, result);
   if constexpr (kMask) {
-    set_xmm(cpu, 0, result.mask);
+    set_result<kEncoding>(cpu, 0, result.mask);
   } else {
     cpu.registers[kRcx] = result.index;
   }
@@ -94,18 +94,25 @@ void compare_strings(Cpu& cpu, const Op& op, TlbEntry* tlb) {
                                       (result.sign ? rflags::kSf : 0) | (result.overflow ? rflags::kOf : 0));
 }
 
+template <template <int> typename Instructions, bool kMask>
+Selection select_strings(const Instruction& instruction) {
+  return by_scalar_encoding(instruction, []<Encoding kEncoding>() {
+    return select_sse<compare_strings<Instructions, kMask, kEncoding>, kEncoding>();
+  });
+}
+
 }  // namespace
 
 Selection select_string_compare(const Instruction& instruction, Op&) {
   switch (instruction.mnemonic) {
     case Mnemonic::Pcmpestri:
-      return select_sse<compare_strings<ExplicitIndex, false>>();
+      return select_strings<ExplicitIndex, false>(instruction);
     case Mnemonic::Pcmpestrm:
-      return select_sse<compare_strings<ExplicitMask, true>>();
+      return select_strings<ExplicitMask, true>(instruction);
     case Mnemonic::Pcmpistri:
-      return select_sse<compare_strings<ImplicitIndex, false>>();
+      return select_strings<ImplicitIndex, false>(instruction);
     case Mnemonic::Pcmpistrm:
-      return select_sse<compare_strings<ImplicitMask, true>>();
+      return select_strings<ImplicitMask, true>(instruction);
     default:
       return {};
   }
