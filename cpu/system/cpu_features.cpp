@@ -54,7 +54,7 @@ constexpr FeatureFlag kFlags[] = {
     {"tm2", FeatureWord::Leaf1Ecx, 8, false},
     {"ssse3", FeatureWord::Leaf1Ecx, 9, true, Feature::Ssse3},
     {"cid", FeatureWord::Leaf1Ecx, 10, false},
-    {"fma", FeatureWord::Leaf1Ecx, 12, false, Feature::Fma},
+    {"fma", FeatureWord::Leaf1Ecx, 12, true, Feature::Fma},
     {"cx16", FeatureWord::Leaf1Ecx, 13, true, Feature::Cx16},
     {"xtpr", FeatureWord::Leaf1Ecx, 14, false},
     {"pdcm", FeatureWord::Leaf1Ecx, 15, false},
@@ -68,8 +68,8 @@ constexpr FeatureFlag kFlags[] = {
     {"tsc-deadline", FeatureWord::Leaf1Ecx, 24, true},
     {"aes", FeatureWord::Leaf1Ecx, 25, true, Feature::Aes},
     {"xsave", FeatureWord::Leaf1Ecx, 26, true, Feature::Xsave},
-    {"avx", FeatureWord::Leaf1Ecx, 28, false, Feature::Avx},
-    {"f16c", FeatureWord::Leaf1Ecx, 29, false, Feature::F16c},
+    {"avx", FeatureWord::Leaf1Ecx, 28, true, Feature::Avx},
+    {"f16c", FeatureWord::Leaf1Ecx, 29, true, Feature::F16c},
     {"rdrand", FeatureWord::Leaf1Ecx, 30, true, Feature::Rdrand},
     {"hypervisor", FeatureWord::Leaf1Ecx, 31, true},
     {"arat", FeatureWord::Leaf6Eax, 2, true},
@@ -78,7 +78,7 @@ constexpr FeatureFlag kFlags[] = {
     {"sgx", FeatureWord::Leaf7Ebx, 2, false},
     {"bmi1", FeatureWord::Leaf7Ebx, 3, true, Feature::Bmi1},
     {"hle", FeatureWord::Leaf7Ebx, 4, false},
-    {"avx2", FeatureWord::Leaf7Ebx, 5, false, Feature::Avx2},
+    {"avx2", FeatureWord::Leaf7Ebx, 5, true, Feature::Avx2},
     {"smep", FeatureWord::Leaf7Ebx, 7, true, Feature::Smep},
     {"bmi2", FeatureWord::Leaf7Ebx, 8, true, Feature::Bmi2},
     {"erms", FeatureWord::Leaf7Ebx, 9, true, Feature::Erms},
@@ -194,6 +194,24 @@ std::string normalised(std::string_view name) {
 }  // namespace
 
 std::span<const FeatureFlag> feature_flags() { return kFlags; }
+
+bool is_supported(const FeatureFlag& flag) {
+#ifdef __x86_64__
+  __builtin_cpu_init();
+  switch (flag.feature) {
+    case Feature::Avx:  // comparisons with 32 predicates
+    case Feature::Avx2:
+      return __builtin_cpu_supports("avx");
+    case Feature::Fma:
+      return __builtin_cpu_supports("avx") && __builtin_cpu_supports("fma");
+    case Feature::F16c:
+      return __builtin_cpu_supports("avx") && __builtin_cpu_supports("f16c");
+    default:
+      break;
+  }
+#endif
+  return flag.implemented;
+}
 
 const FeatureFlag* find_feature(std::string_view name) {
   std::string wanted = normalised(name);

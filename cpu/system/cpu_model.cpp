@@ -32,6 +32,11 @@ constexpr unsigned kLinearAddressBits32 = 32;
 constexpr std::string_view kPentiumPro =
     "fpu,de,pse,tsc,msr,pae,mce,cx8,pge,cmov,pat,fxsr,mmx,sse,sse2,apic,sep,hypervisor";
 
+constexpr std::string_view kHaswell =
+    "mtrr,clflush,mca,pse36,sse3,ssse3,sse4.1,sse4.2,popcnt,cx16,aes,pclmulqdq,arat,lm,syscall,nx,lahf-lm,rdtscp,"
+    "x2apic,"
+    "tsc-deadline,xsave,xsaveopt,avx,f16c,rdrand,fsgsbase,smep,erms,fma,movbe,pcid,abm,bmi1,avx2,bmi2,invpcid";
+
 // Flags of leaf 1 EDX that AMD processors repeat in leaf 8000_0001H (APM vol. 3, E.4.2).
 constexpr uint32_t kAmdRepeated = 0x0183F3FF;
 
@@ -109,6 +114,15 @@ std::span<const CpuModel::Definition> CpuModel::Definition::all() {
        "mtrr,clflush,mca,pse36,sse3,ssse3,sse4.1,sse4.2,popcnt,cx16,lm,syscall,nx,lahf-lm"},
       {"Westmere", kIntel, 6, 44, 1, 11, 0x80000008, "Westmere E56xx/L56xx/X56xx (Nehalem-C)",
        "mtrr,clflush,mca,pse36,sse3,ssse3,sse4.1,sse4.2,popcnt,cx16,aes,pclmulqdq,arat,lm,syscall,nx,lahf-lm"},
+      {"SandyBridge", kIntel, 6, 42, 1, 0xD, 0x80000008, "Intel Xeon E312xx (Sandy Bridge)",
+       "mtrr,clflush,mca,pse36,sse3,ssse3,sse4.1,sse4.2,popcnt,cx16,aes,pclmulqdq,arat,lm,syscall,nx,lahf-lm,rdtscp,"
+       "x2apic,tsc-deadline,xsave,xsaveopt,avx"},
+      {"IvyBridge", kIntel, 6, 58, 9, 0xD, 0x80000008, "Intel Xeon E3-12xx v2 (Ivy Bridge)",
+       "mtrr,clflush,mca,pse36,sse3,ssse3,sse4.1,sse4.2,popcnt,cx16,aes,pclmulqdq,arat,lm,syscall,nx,lahf-lm,rdtscp,"
+       "x2apic,tsc-deadline,xsave,xsaveopt,avx,f16c,rdrand,fsgsbase,smep,erms"},
+      // Transactional memory is left out of Haswell, so that both are the same.
+      {"Haswell", kIntel, 6, 60, 4, 0xD, 0x80000008, "Intel Core Processor (Haswell)", kHaswell},
+      {"Haswell-noTSX", kIntel, 6, 60, 1, 0xD, 0x80000008, "Intel Core Processor (Haswell, no TSX)", kHaswell},
       {"max", kAmd, 15, 107, 1, 0x15, 0x8000000A, "Calco virtual CPU", ""},
       {"base", kIntel, 6, 0, 0, 0xD, 0x80000008, "Calco base CPU", "lm,syscall,nx"},
   };
@@ -143,11 +157,12 @@ CpuModel CpuModel::parse(std::string_view option) {
     // follow the topology.
     for (const FeatureFlag& flag : feature_flags()) {
       const bool on_request = flag.name == "monitor" || flag.name == "ht" || flag.name == "cmp-legacy";
-      if (flag.supported && !on_request) model.set_feature(flag.name, true);
+      if (is_supported(flag) && !on_request) model.set_feature(flag.name, true);
     }
   }
   for_each_item(option.substr(std::min(comma + 1, option.size())),
                 [&](std::string_view item) { model.apply_option(item); });
+  model.apply_dependencies();
   model.derive_features();
   return model;
 }
@@ -160,7 +175,7 @@ std::string CpuModel::help() {
   text += "\nRecognized CPUID flags:\n ";
   size_t column = 1;
   for (const FeatureFlag& flag : feature_flags()) {
-    if (!flag.supported) continue;
+    if (!is_supported(flag)) continue;
     if (column + flag.name.size() >= 78) {
       text += "\n ";
       column = 1;
@@ -212,12 +227,25 @@ void CpuModel::set_feature(std::string_view feature, bool on) {
   if (flag == nullptr) {
     throw OptionError("-cpu", fmt::format("unknown feature '{}'; '-cpu help' lists the features", feature));
   }
-  if (on && !flag->supported) {
-    warnings_.push_back(fmt::format("-cpu: feature '{}' is not implemented and stays off", feature));
+  if (on && !is_supported(*flag)) {
+    const char* reason = flag->implemented ? "needs a host processor that has it" : "is not implemented";
+    warnings_.push_back(fmt::format("-cpu: feature '{}' {} and stays off", feature, reason));
     return;
   }
   const uint32_t bit = uint32_t{1} << flag->bit;
   word(flag->word) = on ? word(flag->word) | bit : word(flag->word) & ~bit;
+}
+
+// A feature whose state or instructions build on another's goes with it (SDM vol. 1, 14.3, 14.5.1; vol. 1, 13.2).
+void CpuModel::apply_dependencies() {
+  constexpr std::pair<std::string_view, std::string_view> kNeeds[] = {
+      {"xsaveopt", "xsave"}, {"xsavec", "xsave"}, {"xgetbv1", "xsave"}, {"xsaves", "xsave"},
+      {"avx", "xsave"},      {"avx2", "avx"},     {"fma", "avx"},       {"f16c", "avx"},
+  };
+  for (const auto& [name, needed] : kNeeds) {
+    const FeatureFlag &flag = *find_feature(name), &base = *find_feature(needed);
+    if (has_flag(flag.word, flag.bit) && !has_flag(base.word, base.bit)) set_feature(name, false);
+  }
 }
 
 void CpuModel::derive_features() {

@@ -74,6 +74,7 @@ class CpuModel {
   void apply_option(std::string_view item);
   void set_property(std::string_view key, std::string_view value);
   void set_feature(std::string_view feature, bool on);
+  void apply_dependencies();
   void derive_features();
   unsigned logical_processors() const { return threads_per_core_ * cores_per_socket_; }
 

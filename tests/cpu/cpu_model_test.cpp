@@ -70,8 +70,38 @@ TEST(CpuModelTest, OsxsaveFollowsCr4) {
   EXPECT_NE(fixture.model.cpuid(1, 0, *fixture.cpu).ecx & 1u << 27, 0u);
 }
 
-TEST(CpuModelTest, XsaveAreaHoldsLegacyStateAndHeader) {
+TEST(CpuModelTest, AvxNeedsXsaveAndIsNeededItself) {
+  EXPECT_FALSE(CpuModel::parse("qemu64,+avx").has(Feature::Avx));
+  EXPECT_TRUE(CpuModel::parse("qemu64,+avx,+xsave").has(Feature::Avx));
+  const CpuModel without_avx = CpuModel::parse("max,-avx");
+  EXPECT_FALSE(without_avx.has(Feature::Avx2) || without_avx.has(Feature::Fma) || without_avx.has(Feature::F16c));
+  EXPECT_FALSE(CpuModel::parse("max,-xsave").has(Feature::Avx2));
+}
+
+TEST(CpuModelTest, HaswellHasTheFeaturesOfX8664V3) {
+  const CpuFixture fixture("Haswell");
+  constexpr uint32_t kFmaMovbeXsaveAvxF16c = 1u << 12 | 1u << 22 | 1u << 26 | 1u << 28 | 1u << 29;
+  constexpr uint32_t kBmi1Avx2Bmi2 = 1u << 3 | 1u << 5 | 1u << 8;
+  constexpr uint32_t kLzcnt = 1u << 5;
+  EXPECT_EQ(fixture.model.cpuid(1, 0, *fixture.cpu).ecx & kFmaMovbeXsaveAvxF16c, kFmaMovbeXsaveAvxF16c);
+  EXPECT_EQ(fixture.model.cpuid(7, 0, *fixture.cpu).ebx & kBmi1Avx2Bmi2, kBmi1Avx2Bmi2);
+  EXPECT_NE(fixture.model.cpuid(0x80000001, 0, *fixture.cpu).ecx & kLzcnt, 0u);
+  EXPECT_EQ(fixture.model.cpuid(0xD, 0, *fixture.cpu).eax, 7u);
+  EXPECT_TRUE(fixture.model.warnings().empty());
+}
+
+TEST(CpuModelTest, XsaveAreaEndsWithTheUpperHalvesOfYmmRegisters) {
   const CpuFixture fixture("max");
+  const CpuidResult leaf = fixture.model.cpuid(0xD, 0, *fixture.cpu);
+  EXPECT_EQ(leaf.eax, 7u);
+  EXPECT_EQ(leaf.ecx, 832u);
+  const CpuidResult ymm = fixture.model.cpuid(0xD, 2, *fixture.cpu);
+  EXPECT_EQ(ymm.eax, 256u);
+  EXPECT_EQ(ymm.ebx, 576u);
+}
+
+TEST(CpuModelTest, XsaveAreaHoldsLegacyStateAndHeader) {
+  const CpuFixture fixture("max,-avx");
   const CpuidResult leaf = fixture.model.cpuid(0xD, 0, *fixture.cpu);
   EXPECT_EQ(leaf.eax, 3u);
   EXPECT_EQ(leaf.ecx, 576u);
