@@ -28,6 +28,17 @@ void append_move(std::vector<uint8_t>& code, CodeSize code_size, const RegisterS
   for (unsigned i = 0; i < (code_64 ? 8u : 4u); ++i) code.push_back(static_cast<uint8_t>(setting.value >> i * 8));
 }
 
+// VMOVDQU from 32 bytes in the code. Only 64-bit code has addresses that count from RIP.
+void append_vector_load(std::vector<uint8_t>& code, const VectorSetting& setting) {
+  constexpr uint8_t kJumpBehind[] = {0xEB, 32};
+  code.insert(code.end(), std::begin(kJumpBehind), std::end(kJumpBehind));
+  code.insert(code.end(), setting.value.bytes.begin(), setting.value.bytes.end());
+  const auto extension = static_cast<uint8_t>(setting.number < 8 ? 0xE1 : 0x61);
+  const auto modrm = static_cast<uint8_t>(0x05 | (setting.number & 7) << 3);
+  constexpr uint8_t kBack = 256 - 32 - 9;
+  code.insert(code.end(), {0xC4, extension, 0x7E, 0x6F, modrm, kBack, 0xFF, 0xFF, 0xFF});
+}
+
 void patch(std::vector<uint8_t>& code, size_t at, unsigned size, uint64_t value) {
   for (unsigned i = 0; i < size; ++i) code[at + i] = static_cast<uint8_t>(value >> i * 8);
 }
@@ -87,8 +98,8 @@ class TestBuilder {
     if (!in_block() && random_.percent(2)) image.rflags |= rflags::kAc;
     if (!in_block() && random_.percent(4)) image.rflags |= rflags::kTf;
     image.fx = random_fx(random_, in_block());
-    if (__builtin_cpu_supports("avx") && random_.percent(50)) {
-      for (VectorSlot& slot : image.ymm_high) slot.qwords = {random_.next(), random_.next()};
+    if (__builtin_cpu_supports("avx") && random_.percent(80)) {
+      for (VectorSlot& slot : image.ymm_high) slot = random_.vector();
     }
     const bool at_page_end = random_.percent(in_block() ? 50 : 10);
     test_.code_address = kCode + 64 + (at_page_end ? kPage - 80 + random_.below(32) : random_.below(1024));
@@ -178,13 +189,14 @@ class TestBuilder {
                ((instruction.mnemonic == Mnemonic::Jmp || instruction.mnemonic == Mnemonic::Call) &&
                 instruction.operands[0].kind != decode::OperandKind::Relative);
       default:
+        if (instruction.row->has(decode::attribute::kVsib) && code_size != CodeSize::Bits64) return true;
         return instruction.mnemonic == Mnemonic::Cli || instruction.mnemonic == Mnemonic::Sti ||
                instruction.mnemonic == Mnemonic::Popf || instruction.mnemonic == Mnemonic::Leave || instruction.lock ||
                instruction.address_size == 2 || instruction.mnemonic == Mnemonic::Fldcw ||
-               instruction.mnemonic == Mnemonic::Ldmxcsr || instruction.mnemonic == Mnemonic::Fxrstor ||
-               instruction.mnemonic == Mnemonic::Fxrstor64 || instruction.mnemonic == Mnemonic::Fxsave ||
-               instruction.mnemonic == Mnemonic::Fxsave64 || instruction.mnemonic == Mnemonic::Fldenv ||
-               instruction.mnemonic == Mnemonic::Frstor;
+               instruction.mnemonic == Mnemonic::Ldmxcsr || instruction.mnemonic == Mnemonic::Vldmxcsr ||
+               instruction.mnemonic == Mnemonic::Fxrstor || instruction.mnemonic == Mnemonic::Fxrstor64 ||
+               instruction.mnemonic == Mnemonic::Fxsave || instruction.mnemonic == Mnemonic::Fxsave64 ||
+               instruction.mnemonic == Mnemonic::Fldenv || instruction.mnemonic == Mnemonic::Frstor;
     }
   }
 
@@ -211,9 +223,11 @@ class TestBuilder {
       if (uses_stack(made.decoded) && random_.percent(60)) {
         append_move(test_.code, code_size_, {kRsp, kStack - stack_base() + random_.below(64) * uint64_t{8}});
       }
+      for (const VectorSetting& setting : made.vectors) append_vector_load(test_.code, setting);
       for (const RegisterSetting& setting : made.settings) append_move(test_.code, code_size_, setting);
     } else {
       for (const RegisterSetting& setting : made.settings) apply(setting);
+      for (const VectorSetting& setting : made.vectors) apply(setting);
     }
     test_.pokes.insert(test_.pokes.end(), made.pokes.begin(), made.pokes.end());
     const uint64_t end = address() + made.bytes.size();
@@ -230,12 +244,15 @@ class TestBuilder {
       if (!options_.compare_undefined_flags) {
         test_.open_flags = undefined_flags(made.decoded, test_.initial.registers[kRcx]);
       }
-      test_.open_fault_address = made.memory_size > 16;
+      test_.open_fault_address = made.memory_size > 16 && made.memory_size != 32;
       const bool other_order = made.decoded.mnemonic == decode::Mnemonic::Maskmovdqu ||
+                               made.decoded.mnemonic == decode::Mnemonic::Vmaskmovdqu ||
                                made.decoded.mnemonic == decode::Mnemonic::RetFar ||
                                made.decoded.mnemonic == decode::Mnemonic::Iret;
       if (test_.open_fault_address || other_order)
         test_.initial.rflags &= ~rflags::kAc;  // the same holds for alignment
+      // A trap that waits for the end of a gather comes before the fault of a later element.
+      if (made.decoded.row->has(decode::attribute::kVsib)) test_.initial.rflags &= ~rflags::kTf;
       if (made.memory_size == 512) {
         test_.open_memory = made.memory_target + 28;
         test_.open_memory_size = 4;
@@ -245,6 +262,11 @@ class TestBuilder {
       // CMP defines all flags again.
       test_.code.insert(test_.code.end(), {0x39, static_cast<uint8_t>(0xC0 | random_.below(64))});
     }
+  }
+
+  void apply(const VectorSetting& setting) {
+    std::memcpy(&test_.initial.fx.xmm[setting.number], &setting.value.qwords[0], 16);
+    std::memcpy(&test_.initial.ymm_high[setting.number], &setting.value.qwords[2], 16);
   }
 
   void apply(const RegisterSetting& setting) {
@@ -317,9 +339,9 @@ Generator::Generator(GeneratorOptions options) : options_(std::move(options)), c
   for (const Row& row : decode::rows()) {
     if (!wanted(row)) continue;
     if (!row.has(decode::attribute::kInvalid64)) rows_64_.push_back(&row);
-    if (!row.has(decode::attribute::kOnly64 | decode::attribute::kW1 | decode::attribute::kSize64)) {
-      rows_32_.push_back(&row);
-    }
+    // VEX.W can be set in any code, REX.W cannot.
+    const bool rex_w = row.has(decode::attribute::kW1) && row.map < decode::OpcodeMap::Vex0F;
+    if (!rex_w && !row.has(decode::attribute::kOnly64 | decode::attribute::kSize64)) rows_32_.push_back(&row);
   }
 }
 

@@ -85,7 +85,11 @@ void InstructionMaker::encode_vex(const Row& row) {
   const bool wide = row.has(attribute::kW1) || (!row.has(attribute::kW0) && random_.percent(40));
   const bool names_vvvv = uses(row, Location::VvvvGeneral) || uses(row, Location::VvvvVector);
   const unsigned vvvv = names_vvvv || random_.percent(3) ? random_.below(16) : 15;
-  const unsigned length = row.has(attribute::kL1) || random_.percent(2) ? 4 : 0;
+  // With VEX.L the host has VAES and VPCLMULQDQ.
+  const bool never_long = row.feature == decode::Feature::Aes || row.feature == decode::Feature::Pclmulqdq;
+  const unsigned long_percentage = never_long ? 0 : row.has(attribute::kL0) ? 2 : 50;
+  const bool long_vector = row.has(attribute::kL1) || random_.percent(long_percentage);
+  const unsigned length = long_vector ? 4 : 0;
   byte(0xC4);
   byte((code_64_ ? random_.below(8) << 5 : 0xE0) | map);
   byte((wide ? 0x80 : 0) | vvvv << 3 | length | pp);
@@ -96,6 +100,7 @@ void InstructionMaker::encode_modrm(const Row& row) {
   unsigned modrm = random_.below(256);
   if (row.digit >= 0) modrm = (modrm & 0xC7) | static_cast<unsigned>(row.digit) << 3;
   if (row.rm >= 0) modrm = (modrm & 0xF8) | static_cast<unsigned>(row.rm);
+  if (row.has(attribute::kVsib) && random_.percent(98)) modrm = (modrm & 0xF8) | 4;
   const bool in_register = row.register_form && (!row.memory_form || random_.percent(45));
   if (in_register) {
     byte(modrm | 0xC0);
@@ -166,6 +171,7 @@ unsigned InstructionMaker::memory_bytes() const {
     case Mnemonic::Fnstenv:
       return 28;
     case Mnemonic::Maskmovdqu:
+    case Mnemonic::Vmaskmovdqu:
       return 16;
     case Mnemonic::Maskmovq:
       return 8;
@@ -238,6 +244,29 @@ uint64_t InstructionMaker::noise(unsigned address_size) {
   return address_size == 8 ? 0 : random_.next() << (address_size * 8);
 }
 
+// The elements of a gather: mostly around `target`, each with its own index and choice.
+void InstructionMaker::place_gather(uint64_t target) {
+  const Instruction& instruction = out_.decoded;
+  const decode::MemoryOperand& memory = instruction.memory;
+  const bool wide = instruction.mnemonic == Mnemonic::Vpgatherqd || instruction.mnemonic == Mnemonic::Vpgatherqq ||
+                    instruction.mnemonic == Mnemonic::Vgatherqps || instruction.mnemonic == Mnemonic::Vgatherqpd;
+  VectorSetting index{memory.index}, mask{instruction.operands[2].number};
+  for (unsigned i = 0; i < 8; ++i) {
+    const bool far = faults_ != 0 && random_.percent(3);
+    const uint64_t distance = far ? random_.integer() : random_.below(64) - uint64_t{32};
+    if (!wide) index.value.dwords[i] = static_cast<uint32_t>(distance);
+    if (wide && i < 4) index.value.qwords[i] = distance;
+    mask.value.dwords[i] = static_cast<uint32_t>(random_.percent(60) ? random_.next() | 0x80000000 : random_.next());
+  }
+  out_.vectors = {index, mask};
+  const uint64_t wanted = target - base_of(memory.segment) - static_cast<uint64_t>(memory.displacement);
+  if (memory.base != kZero) set(memory.base, memory.address_size == 4 ? (wanted & 0xFFFFFFFF) | noise(4) : wanted);
+  if (memory.base == kZero) {
+    out_.displacement_at = modrm_at_ + 2;
+    out_.target = target - base_of(memory.segment);
+  }
+}
+
 // Gives the operand's registers values, or a displacement, such that its address is `target`.
 void InstructionMaker::solve_address(uint64_t target) {
   const decode::MemoryOperand& memory = out_.decoded.memory;
@@ -298,6 +327,7 @@ void InstructionMaker::fill_memory(uint64_t target) {
       return;
     }
     case Mnemonic::Ldmxcsr:
+    case Mnemonic::Vldmxcsr:
       poke_value(target,
                  random_.percent(90) ? random_fx(random_, false).mxcsr : random_mxcsr_with_reserved_bits(random_));
       return;
@@ -314,9 +344,11 @@ void InstructionMaker::fill_memory(uint64_t target) {
   if (size == 10) {
     const X87Slot slot = random_.extended();
     poke(target, {reinterpret_cast<const uint8_t*>(&slot), 10});
-  } else if (random_.percent(30)) {
-    const VectorSlot slot = random_.vector();
-    poke(target, {slot.bytes.data(), std::min(size, 16u)});
+  } else if (random_.percent(30) && size <= 32) {
+    for (unsigned at = 0; at < size; at += 16) {
+      const VectorSlot slot = random_.vector();
+      poke(target + at, {slot.bytes.data(), std::min(size - at, 16u)});
+    }
   }
 }
 
@@ -329,19 +361,26 @@ void InstructionMaker::place_memory() {
       instruction.row->has(attribute::kAligned) || size == 512 || instruction.mnemonic == Mnemonic::Cmpxchg16b;
   // The host does not check the alignment of SHA's operands, Intel's manual does.
   const bool strict = instruction.row->feature == decode::Feature::Sha;
-  uint64_t target = choose_target(size, aligned && random_.percent(96) ? 16 : 1);
+  const unsigned alignment = size == 32 ? 32 : 16;
+  uint64_t target = choose_target(size, aligned && random_.percent(96) ? alignment : 1);
   // The host wants offsets into FS and GS to be canonical, too.
   const bool based = code_64_ && (instruction.memory.segment == kFs || instruction.memory.segment == kGs);
   if (based && target >= kUnmappedHigh) target = kUnmappedHigh;
   const bool limited_stack = !code_64_ && instruction.memory.segment == kSs;
-  if (strict || (aligned && (limited_stack || target >= kDataEnd))) target &= ~uint64_t{15};
+  if (strict || (aligned && (limited_stack || target >= kDataEnd))) target &= ~uint64_t{alignment - 1};
   // Cannot be placed exactly; and ESP's upper half is the host area's on a 16-bit stack.
   const bool near_host_area = !code_64_ && initial_.stack_selector == kLocalData16 && is_address_register(kRsp);
   out_.unwanted = near_host_area || (aligned && instruction.memory.index == instruction.memory.base);
   // In which parts long operands and masked stores check the segment's limit is written nowhere.
-  const bool parts =
-      size > 16 || instruction.mnemonic == Mnemonic::Maskmovq || instruction.mnemonic == Mnemonic::Maskmovdqu;
-  if (parts && !code_64_ && selector_of(instruction.memory.segment) == kLocalExpandDown16) out_.unwanted = true;
+  const bool masked = instruction.mnemonic == Mnemonic::Maskmovq || instruction.mnemonic == Mnemonic::Maskmovdqu ||
+                      instruction.mnemonic == Mnemonic::Vmaskmovdqu || instruction.mnemonic == Mnemonic::Vmaskmovps ||
+                      instruction.mnemonic == Mnemonic::Vmaskmovpd || instruction.mnemonic == Mnemonic::Vpmaskmovd ||
+                      instruction.mnemonic == Mnemonic::Vpmaskmovq;
+  if (!code_64_ && (masked || size > 16)) {
+    const uint64_t offset = static_cast<uint32_t>(target - base_of(instruction.memory.segment));
+    const bool wraps = masked && offset + size > uint64_t{1} << 32;
+    if (wraps || selector_of(instruction.memory.segment) == kLocalExpandDown16) out_.unwanted = true;
+  }
   const bool bit_string = uses(*instruction.row, Location::RegGeneral) &&
                           (instruction.mnemonic == Mnemonic::Bt || instruction.mnemonic == Mnemonic::Bts ||
                            instruction.mnemonic == Mnemonic::Btr || instruction.mnemonic == Mnemonic::Btc);
@@ -359,6 +398,10 @@ void InstructionMaker::place_memory() {
   }
   out_.memory_target = target;
   out_.memory_size = size;
+  if (instruction.row->has(attribute::kVsib)) {
+    place_gather(target);
+    return;
+  }
   solve_address(target);
   fill_memory(target);
 }

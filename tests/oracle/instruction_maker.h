@@ -7,6 +7,7 @@
 
 #include "cpu/decode/instruction.h"
 #include "cpu/decode/row.h"
+#include "cpu/state.h"
 #include "tests/oracle/random.h"
 #include "tests/oracle/test_case.h"
 
@@ -16,6 +17,12 @@ namespace calco::oracle {
 struct RegisterSetting {
   uint8_t number;
   uint64_t value;
+};
+
+// The same for a vector register.
+struct VectorSetting {
+  uint8_t number;
+  cpu::VectorRegister value{};
 };
 
 inline bool is_string(const decode::Row& row) {
@@ -29,6 +36,7 @@ struct MadeInstruction {
   bool valid = false;
   bool unwanted = false;  // the host is known to do something else; see where it is set
   std::vector<RegisterSetting> settings;
+  std::vector<VectorSetting> vectors;
   std::vector<Poke> pokes;
   unsigned displacement_at = 0;  // offset of a displacement in bytes; 0: none
   unsigned displacement_size = 4;
@@ -68,6 +76,7 @@ class InstructionMaker {
   uint64_t noise(unsigned address_size);
   void place_memory();
   void solve_address(uint64_t target);
+  void place_gather(uint64_t target);
   uint64_t choose_target(unsigned size, unsigned alignment);
   uint64_t faulting_target(unsigned size);
   unsigned memory_bytes() const;

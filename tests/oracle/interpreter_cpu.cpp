@@ -104,6 +104,11 @@ void InterpreterCpu::prepare_state() {
   cpu.cr0 = cr0::kPe | cr0::kMp | cr0::kEt | cr0::kNe | cr0::kWp | cr0::kAm | cr0::kPg;
   cpu.cr4 = cr4::kPae | cr4::kPse | cr4::kPge | cr4::kOsfxsr | cr4::kOsxmmexcpt | cr4::kFsgsbase | cr4::kUmip |
             cr4::kSmep | cr4::kSmap;
+  if (fixture_.model.has(decode::Feature::Avx)) {
+    constexpr uint64_t kX87SseAvx = 7;
+    cpu.cr4 |= cr4::kOsxsave;
+    cpu.xcr0 = kX87SseAvx;
+  }
   cpu.cr3 = kPhysicalTables;
   cpu.efer = efer::kSce | efer::kLme | efer::kLma | efer::kNxe;
   cpu.gdtr = {kKernel + kPhysicalGdt, kTableLimit, {}};
