@@ -1,0 +1,342 @@
+#include "tests/jit/ir_evaluator.h"
+
+#include <bit>
+
+#include "cpu/exec/condition.h"
+
+namespace calco::jit::ir {
+
+namespace {
+
+using cpu::FlagKind;
+
+uint64_t mixed(uint64_t a, uint64_t b) {
+  uint64_t x = (a ^ b * 0x9E3779B97F4A7C15) + 0x632BE59BD9B4E019;
+  x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9;
+  return x ^ x >> 27;
+}
+
+uint64_t sign_extended(Type type, uint64_t value) {
+  const unsigned unused = 64 - bits_of(type);
+  return static_cast<uint64_t>(static_cast<int64_t>(value << unused) >> unused);
+}
+
+uint32_t lazy_kind(FlagKind kind, Type type) {
+  return cpu::flag_kind(kind, static_cast<unsigned>(std::countr_zero(bytes_of(type))));
+}
+
+class Evaluator {
+ public:
+  Evaluator(const Block& block, EvaluatedState& state, unsigned faulting_access)
+      : block_(block), state_(state), accesses_left_(faulting_access), values_(block.code.size()) {}
+
+  Outcome run() {
+    for (size_t i = 0; i < block_.code.size(); ++i) {
+      const Instruction& instruction = block_.code[i];
+      const uint64_t result = execute(instruction);
+      if (left_) {
+        for (const Instruction* flags : sunk_) write_flags(*flags);
+        return {true, true, Opcode::Leave, instruction.guest, 0};
+      }
+      if (instruction.type != Type::Void) values_[i] = result & mask_of(instruction.type);
+    }
+    return end(block_.terminator());
+  }
+
+ private:
+  uint64_t value(const Instruction& instruction, unsigned i) const {
+    return instruction.arguments[i] == kNoValue ? 0 : values_[instruction.arguments[i]];
+  }
+  Type type(const Instruction& instruction, unsigned i) const { return block_[instruction.arguments[i]].type; }
+
+  Outcome end(const Instruction& last) {
+    const uint64_t base = state_.page_base;
+    switch (last.opcode) {
+      case Opcode::Jump:
+        return {false, !block_.flags_dead_if_taken, last.opcode, 0, base + last.immediate};
+      case Opcode::Branch: {
+        const bool taken = value(last, 0) != 0;
+        const int64_t target = taken ? taken_target(last) : not_taken_target(last);
+        const bool dead = taken ? block_.flags_dead_if_taken : block_.flags_dead_if_not_taken;
+        // A branch that is always taken may become a jump.
+        return {false, !dead, Opcode::Jump, 0, base + static_cast<uint64_t>(target)};
+      }
+      case Opcode::JumpIndirect:
+        return {false, true, last.opcode, 0, value(last, 0)};
+      default:
+        return {false, true, last.opcode, 0, base + last.immediate};
+    }
+  }
+
+  uint64_t execute(const Instruction& instruction) {
+    if ((info(instruction.opcode).effects & kWritesFlags) != 0 && instruction.opcode != Opcode::Interpret) {
+      flags_operation(instruction);
+      return 0;
+    }
+    switch (instruction.opcode) {
+      case Opcode::Constant:
+        return instruction.immediate;
+      case Opcode::GetRegister:
+        return state_.registers[instruction.auxiliary];
+      case Opcode::SetRegister:
+        state_.registers[instruction.auxiliary] = value(instruction, 0);
+        return 0;
+      case Opcode::SegmentBase:
+        return instruction.auxiliary == cpu::kFs ? state_.fs_base : state_.gs_base;
+      case Opcode::PageBase:
+        return state_.page_base;
+      case Opcode::GetFlags:
+        return state_.flag_bits();
+      case Opcode::Condition:
+        return cpu::condition_of_flags(state_.flag_bits(), instruction.auxiliary) ? 1 : 0;
+      case Opcode::Carry:
+        return state_.flag_bits() & cpu::rflags::kCf;
+      case Opcode::WideMultiply:
+      case Opcode::WideMultiplySigned:
+      case Opcode::WideDivide:
+      case Opcode::WideDivideSigned:
+        wide(instruction);
+        return 0;
+      case Opcode::Compare:
+        return compare(instruction) ? 1 : 0;
+      case Opcode::Interpret:
+        interpret(instruction);
+        return 0;
+      case Opcode::HostVector:
+        return host_vector(instruction);
+      case Opcode::BailIf:
+        left_ = value(instruction, 0) != 0;
+        return 0;
+      default:
+        return (info(instruction.opcode).effects & (kReadsMemory | kWritesMemory)) != 0 ? memory(instruction)
+                                                                                        : compute(instruction);
+    }
+  }
+
+  // --- Flags
+  // -----------------------------------------------------------------------------------------------------------
+
+  void flags_operation(const Instruction& instruction) {
+    if ((instruction.marks & kFlagsOnlyForFaults) != 0) {
+      sunk_.push_back(&instruction);
+      return;
+    }
+    sunk_.clear();
+    write_flags(instruction);
+  }
+
+  void remember(FlagKind kind, const Instruction& instruction) {
+    const Type of = type(instruction, 0);
+    const bool carry_second = kind == FlagKind::Increment || kind == FlagKind::Decrement;
+    state_.flags.kind = lazy_kind(kind, of);
+    state_.flags.first = sign_extended(of, value(instruction, 0));
+    state_.flags.second = carry_second ? value(instruction, 1) : sign_extended(of, value(instruction, 1));
+  }
+
+  void write_flags(const Instruction& instruction) {
+    const auto kind = static_cast<FlagKind>(instruction.auxiliary);
+    switch (instruction.opcode) {
+      case Opcode::SetFlags:
+        remember(kind, instruction);
+        break;
+      case Opcode::SetFlagsWithCarry: {
+        const FlagKind with_carry = kind == FlagKind::Add ? FlagKind::AddCarry : FlagKind::SubtractBorrow;
+        remember(value(instruction, 2) != 0 ? with_carry : kind, instruction);
+        break;
+      }
+      case Opcode::SetFlagsOfShift:
+        if (value(instruction, 2) != 0) remember(kind, instruction);
+        break;
+      default:
+        cpu::change_arithmetic_flags(state_.flags, instruction.immediate, value(instruction, 0));
+        break;
+    }
+  }
+
+  bool compare(const Instruction& instruction) {
+    const Type of = type(instruction, 0);
+    const cpu::LazyFlags flags{sign_extended(of, value(instruction, 0)), sign_extended(of, value(instruction, 1)),
+                               lazy_kind(FlagKind::Subtract, of)};
+    return cpu::condition_of_flags(cpu::arithmetic_flags(flags), instruction.auxiliary);
+  }
+
+  // --- What may do anything ------------------------------------------------------------------------------------------
+
+  void interpret(const Instruction& instruction) {
+    uint64_t chain = mixed(state_.flag_bits(), instruction.immediate);
+    for (uint64_t& reg : state_.registers) reg = chain = mixed(chain, reg);
+    state_.fs_base = chain = mixed(chain, state_.fs_base);
+    state_.gs_base = chain = mixed(chain, state_.gs_base);
+    state_.vectors = chain = mixed(chain, state_.vectors);
+    state_.memory[chain >> 56] ^= static_cast<uint8_t>(chain);
+    cpu::set_arithmetic_flags(state_.flags, chain);
+    sunk_.clear();
+  }
+
+  uint64_t host_vector(const Instruction& instruction) {
+    state_.vectors = mixed(mixed(state_.vectors, value(instruction, 0)), instruction.immediate);
+    const bool sets_flags = block_.vectors[instruction.immediate].sets_flags;
+    return sets_flags ? state_.vectors & cpu::rflags::kArithmetic : state_.vectors;
+  }
+
+  void wide(const Instruction& instruction) {
+    const bool dword = type(instruction, 0) == Type::I32;
+    uint64_t& rax = state_.registers[cpu::kRax];
+    uint64_t& rdx = state_.registers[cpu::kRdx];
+    const bool multiply =
+        instruction.opcode == Opcode::WideMultiply || instruction.opcode == Opcode::WideMultiplySigned;
+    const uint64_t seed = mixed(value(instruction, 0) + static_cast<uint64_t>(instruction.opcode),
+                                (dword ? static_cast<uint32_t>(rax) : rax) + (multiply ? 0 : rdx));
+    rax = dword ? static_cast<uint32_t>(seed) : seed;
+    rdx = dword ? seed >> 32 : ~seed;
+  }
+
+  // --- Memory
+  // ----------------------------------------------------------------------------------------------------------
+
+  uint64_t read(uint64_t address, Type of) const {
+    uint64_t result = 0;
+    for (unsigned i = 0; i < bytes_of(of); ++i) {
+      result |= static_cast<uint64_t>(state_.memory[(address + i) % state_.memory.size()]) << (8 * i);
+    }
+    return result;
+  }
+  void write(uint64_t address, Type of, uint64_t written) {
+    for (unsigned i = 0; i < bytes_of(of); ++i) {
+      state_.memory[(address + i) % state_.memory.size()] = static_cast<uint8_t>(written >> (8 * i));
+    }
+  }
+
+  uint64_t memory(const Instruction& instruction) {
+    const uint64_t address = value(instruction, 0);
+    const uint64_t operand = value(instruction, 1);
+    if ((info(instruction.opcode).effects & kMayLeave) != 0 && accesses_left_-- == 0) {
+      left_ = true;
+      return 0;
+    }
+    switch (instruction.opcode) {
+      case Opcode::HostAddress:
+        return address;
+      case Opcode::Store:
+      case Opcode::StoreHost:
+        write(address, type(instruction, 1), operand);
+        return 0;
+      case Opcode::Fence:
+        return 0;
+      default:
+        break;
+    }
+    const uint64_t old = read(address, instruction.type);
+    switch (instruction.opcode) {
+      case Opcode::AtomicExchange:
+        write(address, instruction.type, operand);
+        break;
+      case Opcode::AtomicAdd:
+        write(address, instruction.type, old + operand);
+        break;
+      case Opcode::AtomicAnd:
+        write(address, instruction.type, old & operand);
+        break;
+      case Opcode::AtomicOr:
+        write(address, instruction.type, old | operand);
+        break;
+      case Opcode::AtomicXor:
+        write(address, instruction.type, old ^ operand);
+        break;
+      case Opcode::AtomicCompareExchange:
+        if (old == operand) write(address, instruction.type, value(instruction, 2));
+        break;
+      default:
+        break;
+    }
+    return old;
+  }
+
+  // --- Arithmetic: results are cut to their type by the caller
+  // ---------------------------------------------------------
+
+  uint64_t compute(const Instruction& instruction) const {
+    const uint64_t a = value(instruction, 0), b = value(instruction, 1), c = value(instruction, 2);
+    const Type of = instruction.arguments[0] == kNoValue ? instruction.type : type(instruction, 0);
+    const unsigned bits = bits_of(of);
+    const auto signed_a = static_cast<int64_t>(sign_extended(of, a));
+    switch (instruction.opcode) {
+      case Opcode::Add:
+        return a + b;
+      case Opcode::Subtract:
+        return a - b;
+      case Opcode::AddWithCarry:
+        return a + b + c;
+      case Opcode::SubtractWithBorrow:
+        return a - b - c;
+      case Opcode::And:
+        return a & b;
+      case Opcode::Or:
+        return a | b;
+      case Opcode::Xor:
+        return a ^ b;
+      case Opcode::Not:
+        return ~a;
+      case Opcode::Negate:
+        return ~a + 1;
+      case Opcode::Multiply:
+        return a * b;
+      case Opcode::MultiplyHigh:
+        return static_cast<uint64_t>(static_cast<unsigned __int128>(a) * b >> 64);
+      case Opcode::MultiplyHighSigned:
+        return static_cast<uint64_t>(static_cast<__int128>(signed_a) * static_cast<int64_t>(b) >> 64);
+      case Opcode::ShiftLeft:
+        return a << b;
+      case Opcode::ShiftRight:
+        return a >> b;
+      case Opcode::ShiftArithmetic:
+        return static_cast<uint64_t>(signed_a >> b);
+      case Opcode::RotateLeft:
+        return b % bits == 0 ? a : a << b % bits | a >> (bits - b % bits);
+      case Opcode::RotateRight:
+        return b % bits == 0 ? a : a >> b % bits | a << (bits - b % bits);
+      case Opcode::ByteSwap:
+        return of == Type::I32 ? __builtin_bswap32(static_cast<uint32_t>(a)) : __builtin_bswap64(a);
+      case Opcode::PopulationCount:
+        return static_cast<uint64_t>(std::popcount(a));
+      case Opcode::LeadingZeros:
+        return static_cast<uint64_t>(std::countl_zero(a)) - (64 - bits);
+      case Opcode::TrailingZeros:
+        return a == 0 ? bits : static_cast<uint64_t>(std::countr_zero(a));
+      case Opcode::Address:
+        return a + (b << instruction.auxiliary) + instruction.immediate;
+      case Opcode::Select:
+        return a != 0 ? b : c;
+      case Opcode::Truncate:
+      case Opcode::ZeroExtend:
+        return a;
+      case Opcode::SignExtend:
+        return static_cast<uint64_t>(signed_a);
+      case Opcode::HighByte:
+        return a >> 8;
+      case Opcode::InsertLowByte:
+        return (a & ~uint64_t{0xFF}) + b;
+      case Opcode::InsertHighByte:
+        return (a & ~uint64_t{0xFF00}) + (b << 8);
+      case Opcode::InsertWord:
+        return (a & ~uint64_t{0xFFFF}) + b;
+      default:
+        return 0;
+    }
+  }
+
+  const Block& block_;
+  EvaluatedState& state_;
+  unsigned accesses_left_;
+  std::vector<uint64_t> values_;
+  std::vector<const Instruction*> sunk_;
+  bool left_ = false;
+};
+
+}  // namespace
+
+Outcome evaluate(const Block& block, EvaluatedState& state, unsigned faulting_access) {
+  return Evaluator(block, state, faulting_access).run();
+}
+
+}  // namespace calco::jit::ir
