@@ -30,8 +30,7 @@ class Builder {
   }
 
   Value constant(Type of, uint64_t value) {
-    const uint64_t mask = of == Type::I64 ? ~uint64_t{0} : (uint64_t{1} << bits_of(of)) - 1;
-    return append(Opcode::Constant, of, {kNoValue, kNoValue, kNoValue}, 0, value & mask);
+    return append(Opcode::Constant, of, {kNoValue, kNoValue, kNoValue}, 0, value & mask_of(of));
   }
   Value unary(Opcode opcode, Value a) { return append(opcode, type(a), {a, kNoValue, kNoValue}); }
   Value binary(Opcode opcode, Value a, Value b) { return append(opcode, type(a), {a, b, kNoValue}); }

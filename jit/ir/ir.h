@@ -23,6 +23,8 @@ namespace calco::jit::ir {
 enum class Type : uint8_t { Void, I1, I8, I16, I32, I64 };
 constexpr unsigned bytes_of(Type type) { return type <= Type::I1 ? 1u : 1u << (static_cast<unsigned>(type) - 2); }
 constexpr unsigned bits_of(Type type) { return type == Type::I1 ? 1u : bytes_of(type) * 8; }
+// The bits that a value of the type has.
+constexpr uint64_t mask_of(Type type) { return ~uint64_t{0} >> (64 - bits_of(type)); }
 constexpr Type type_of_bytes(unsigned bytes) {
   return bytes == 1 ? Type::I8 : bytes == 2 ? Type::I16 : bytes == 4 ? Type::I32 : Type::I64;
 }

@@ -7,8 +7,12 @@
 
 #include "jit/ir/printer.h"
 #include "jit/ir/verifier.h"
+#include "jit/opt/common_subexpressions.h"
 #include "jit/opt/dead_code.h"
 #include "jit/opt/dead_flags.h"
+#include "jit/opt/fold.h"
+#include "jit/opt/forward_registers.h"
+#include "jit/opt/fuse_flags.h"
 
 namespace calco::jit::opt {
 
@@ -24,8 +28,13 @@ void verify_after(std::string_view step, const ir::Block& block) {
 }  // namespace
 
 std::span<const Pass> passes() {
-  static constexpr std::array<Pass, 2> kPasses = {{
+  static constexpr std::array<Pass, 7> kPasses = {{
+      {"forward-registers", &Options::forward_registers, forward_registers},
+      {"fuse-flags", &Options::fuse_flags, fuse_flags},
+      {"fold", &Options::fold, fold},
+      {"common-subexpressions", &Options::common_subexpressions, share_common_subexpressions},
       {"dead-flags", &Options::dead_flags, remove_dead_flags},
+      {"dead-registers", &Options::dead_registers, remove_dead_registers},
       {"dead-code", &Options::dead_code, remove_dead_code},
   }};
   return kPasses;

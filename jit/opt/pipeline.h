@@ -10,7 +10,12 @@ namespace calco::jit::opt {
 
 // Which passes run; each can be switched off to find out whose fault something is.
 struct Options {
+  bool forward_registers = true;
+  bool fuse_flags = true;
+  bool fold = true;
+  bool common_subexpressions = true;
   bool dead_flags = true;
+  bool dead_registers = true;
   bool dead_code = true;
   // Check the block before the first and after every pass, and abort with it printed where it breaks a rule.
 #ifdef __OPTIMIZE__

@@ -1,0 +1,76 @@
+// The walk that forward passes share: copies a block operation by operation, in order, to a new list.
+#pragma once
+
+#include <utility>
+
+#include "jit/opt/scratch.h"
+
+namespace calco::jit::opt {
+
+class Rewriter {
+ public:
+  Rewriter(ir::Block& block, Scratch& scratch) : block_(block), scratch_(scratch) {}
+
+  // visit(const ir::Instruction&) -> ir::Value is called for each operation, with its arguments numbered as in the new
+  // list. It appends what it likes and returns the value that stands for the operation's result from now on (anything
+  // where it has none).
+  template <typename Visit>
+  void run(Visit&& visit) {
+    const size_t count = block_.code.size();
+    scratch_.code.clear();
+    scratch_.code.reserve(count + count / 2);
+    scratch_.renumbering.resize(count);
+    for (size_t i = 0; i < count; ++i) {
+      ir::Instruction instruction = block_.code[i];
+      for (ir::Value& argument : instruction.arguments) {
+        if (argument != ir::kNoValue) argument = scratch_.renumbering[argument];
+      }
+      guest_ = instruction.guest;
+      scratch_.renumbering[i] = visit(std::as_const(instruction));
+    }
+    std::swap(block_.code, scratch_.code);
+  }
+
+  ir::Block& block() { return block_; }
+
+  // The new list so far.
+  const ir::Instruction& operator[](ir::Value value) const { return scratch_.code[value]; }
+  ir::Type type(ir::Value value) const { return scratch_.code[value].type; }
+  uint8_t guest() const { return guest_; }  // of the operation that is being visited
+  ir::Value next() const { return static_cast<ir::Value>(scratch_.code.size()); }
+
+  ir::Value append(const ir::Instruction& instruction) {
+    scratch_.code.push_back(instruction);
+    return static_cast<ir::Value>(scratch_.code.size() - 1);
+  }
+
+  // A new operation of the guest instruction that is being visited.
+  ir::Value append(ir::Opcode opcode, ir::Type type, ir::Value first, ir::Value second = ir::kNoValue,
+                   ir::Value third = ir::kNoValue, uint8_t auxiliary = 0, uint64_t immediate = 0) {
+    ir::Instruction instruction;
+    instruction.opcode = opcode;
+    instruction.type = type;
+    instruction.auxiliary = auxiliary;
+    instruction.guest = guest_;
+    instruction.arguments = {first, second, third};
+    instruction.immediate = immediate;
+    return append(instruction);
+  }
+  // Cut to the type.
+  ir::Value constant(ir::Type type, uint64_t value) {
+    return append(ir::Opcode::Constant, type, ir::kNoValue, ir::kNoValue, ir::kNoValue, 0, value & ir::mask_of(type));
+  }
+  ir::Value compare(uint8_t condition, ir::Value first, ir::Value second) {
+    return append(ir::Opcode::Compare, ir::Type::I1, first, second, ir::kNoValue, condition);
+  }
+  ir::Value complement(ir::Value condition) {
+    return append(ir::Opcode::Xor, ir::Type::I1, condition, constant(ir::Type::I1, 1));
+  }
+
+ private:
+  ir::Block& block_;
+  Scratch& scratch_;
+  uint8_t guest_ = 0;
+};
+
+}  // namespace calco::jit::opt
