@@ -233,6 +233,22 @@ void Mmu::probe_write(uint64_t linear, unsigned size, Protection protection, boo
   if (page_of(last) != page_of(linear)) find(page_of(last), Access::Write, protection);
 }
 
+bool Mmu::code_in_page(const Slot& slot, uint64_t linear, unsigned size) const {
+  if (!slot.detail.memory) return false;
+  const GuestMemory& memory = cpu_.environment().memory_map.memory();
+  const uint64_t offset = memory.offset_of(reinterpret_cast<const uint8_t*>(linear + slot.entry.addend));
+  return (memory.code_granules(offset) & GuestMemory::granule_mask(offset, size)) != 0;
+}
+
+bool Mmu::write_meets_code(uint64_t linear, unsigned size, Protection protection, bool stack) {
+  check_address(linear, size, protection, stack);
+  const auto in_first = static_cast<unsigned>(kPageSize - (linear & ~kPageMask));
+  const bool first = code_in_page(find(linear, Access::Write, protection), linear, std::min(size, in_first));
+  if (size <= in_first) return first;
+  const uint64_t second = cpu_.wrap_linear(linear + in_first);
+  return code_in_page(find(second, Access::Write, protection), second, size - in_first) || first;
+}
+
 uint8_t* Mmu::host_address(uint64_t linear, unsigned size, Access access, Protection protection) {
   check_address(linear, 1, protection, false);
   const Slot slot = find(linear, access, protection);

@@ -68,6 +68,8 @@ class Mmu {
   // Raise the fault that an access to these 1 to 4096 bytes would raise, and access nothing.
   void probe_read(uint64_t linear, unsigned size, Protection protection, bool stack = false);
   void probe_write(uint64_t linear, unsigned size, Protection protection, bool stack = false);
+  // Whether a write to these 1 to 4096 bytes would change translated or decoded code; raises faults as the write would.
+  bool write_meets_code(uint64_t linear, unsigned size, Protection protection, bool stack = false);
   // Host address of `linear` for `size` bytes within one page if plain memory answers there, else null; raises faults
   // as the access would. Before a write code in these bytes is invalidated. For block moves and atomics.
   uint8_t* host_address(uint64_t linear, unsigned size, Access access, Protection protection);
@@ -105,6 +107,7 @@ class Mmu {
 
   Slot find(uint64_t linear, Access access, Protection protection);
   void fill(const Slot& slot, uint64_t linear, const Translation& translation, Access access);
+  bool code_in_page(const Slot& slot, uint64_t linear, unsigned size) const;
   void check_address(uint64_t linear, unsigned size, Protection protection, bool stack);
   uint64_t load_in_page(uint64_t linear, unsigned size, Protection protection);
   void store_in_page(uint64_t linear, unsigned size, uint64_t value, Protection protection);

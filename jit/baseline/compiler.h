@@ -1,0 +1,28 @@
+// The fast tier: IR to x86-64 in one pass.
+#pragma once
+
+#include "jit/ir/ir.h"
+#include "jit/runtime/abi.h"
+#include "jit/runtime/code_cache.h"
+#include "jit/runtime/entries.h"
+#include "jit/runtime/translation.h"
+
+namespace calco::jit::baseline {
+
+struct Options {
+  bool count_entries = false;  // each translation counts its entries and exits as Hot when `hot_threshold` is reached
+  int32_t hot_threshold = 0;
+};
+
+enum class Outcome : uint8_t {
+  Done,
+  CacheFull,    // no room in the cache's segment
+  Unsupported,  // the host lacks an instruction
+};
+
+// Emits `block` into the cache and fills what `translation` says of its code: entry, head_exit, links, countdown,
+// host_bytes, interpreted. Not alive yet.
+Outcome compile(const ir::Block& block, CodeCache& cache, const BaselineEntries& entries, const StateLayout& layout,
+                const Options& options, Translation& translation);
+
+}  // namespace calco::jit::baseline

@@ -1,0 +1,255 @@
+// The lazy triple of guest flags, and the host's own flags where they say the same.
+#include "cpu/flags.h"
+#include "jit/baseline/emitter.h"
+
+namespace calco::jit::baseline {
+
+namespace {
+
+using cpu::FlagKind;
+
+constexpr int kFirst = offsetof(cpu::CpuState, flags) + offsetof(cpu::LazyFlags, first);
+constexpr int kSecond = offsetof(cpu::CpuState, flags) + offsetof(cpu::LazyFlags, second);
+constexpr int kKind = offsetof(cpu::CpuState, flags) + offsetof(cpu::LazyFlags, kind);
+
+unsigned size_log2(Type type) { return type == Type::I64 ? 3u : type == Type::I32 ? 2u : type == Type::I16 ? 1u : 0u; }
+
+// Conditions that ZF, SF and PF alone decide.
+bool needs_only_zero_sign(uint8_t condition) {
+  return condition == 4 || condition == 5 || (condition >= 8 && condition <= 11);
+}
+
+}  // namespace
+
+// --- Into the state --------------------------------------------------------------------------------------------------
+
+// Sign-extended to 64 bits; a carry (I1) as 0 or 1.
+void Emitter::store_flag_part(int offset, Value value) {
+  const Type type = block_[value].type;
+  if (is_constant(value) && type != Type::I1 && is_immediate(value)) {
+    mov(qword[host::state(offset)], static_cast<int32_t>(signed_constant(value)));
+  } else if (is_constant(value) && type == Type::I1) {
+    mov(qword[host::state(offset)], static_cast<int32_t>(constant(value)));
+  } else if (type == Type::I64 || is_constant(value)) {
+    mov(ptr[host::state(offset)], in_register(value));
+  } else {
+    const unsigned before = locked_;
+    const Reg64 extended = allocate();
+    with_operand(value, type == Type::I1 ? Type::I8 : type, [&](const Xbyak::Operand& source) {
+      if (type == Type::I1) {
+        movzx(extended.cvt32(), source);
+      } else {
+        type == Type::I32 ? movsxd(extended, source) : movsx(extended, source);
+      }
+    });
+    mov(ptr[host::state(offset)], extended);
+    locked_ = before;
+  }
+}
+
+void Emitter::store_flag_kind(uint32_t kind) { mov(dword[host::state(kKind)], kind); }
+
+void Emitter::emit_set_flags(const Instruction& instruction) {
+  const auto kind = static_cast<FlagKind>(instruction.auxiliary);
+  const Value first = instruction.arguments[0];
+  const Type type = block_[first].type;
+  store_flag_part(kFirst, first);
+  if (instruction.arguments[1] != kNoValue) store_flag_part(kSecond, instruction.arguments[1]);
+  store_flag_kind(cpu::flag_kind(kind, size_log2(type)));
+  static_kind_ = instruction.auxiliary;
+  static_type_ = type;
+}
+
+// The kind says whether there was a carry in.
+void Emitter::emit_set_flags_with_carry(const Instruction& instruction) {
+  const auto kind = static_cast<FlagKind>(instruction.auxiliary);
+  const Type type = block_[instruction.arguments[0]].type;
+  store_flag_part(kFirst, instruction.arguments[0]);
+  store_flag_part(kSecond, instruction.arguments[1]);
+  static_assert(static_cast<int>(FlagKind::AddCarry) == static_cast<int>(FlagKind::Add) + 1);
+  static_assert(static_cast<int>(FlagKind::SubtractBorrow) == static_cast<int>(FlagKind::Subtract) + 1);
+  const Reg64 carry = allocate();
+  move_to(carry, instruction.arguments[2]);
+  lea(carry.cvt32(), ptr[carry + static_cast<int>(cpu::flag_kind(kind, size_log2(type)))]);
+  mov(dword[host::state(kKind)], carry.cvt32());
+  static_kind_ = -1;
+}
+
+void Emitter::emit_set_flags_of_shift(const Instruction& instruction) {
+  const Value count = instruction.arguments[2];
+  if (is_constant(count) && constant(count) == 0) return;
+  size_t skip = 0;
+  if (!is_constant(count)) {
+    // Everything that may move between registers does so on both ways.
+    for (const Value value : {instruction.arguments[0], instruction.arguments[1]}) {
+      if (!is_constant(value)) in_register(value);
+    }
+    const Reg64 by = in_register(count);
+    // The stores need one more register, and what is spilled for it must be so on both ways: make room now, or take
+    // the count's own when its work is done.
+    const bool all_locked = locked_ == 7;
+    if (!all_locked) release(allocate());
+    test(by.cvt8(), by.cvt8());
+    skip = jump_if(4);
+    host_flags_ = {};
+    if (all_locked) release(by);
+  }
+  const auto kind = static_cast<FlagKind>(instruction.auxiliary);
+  const Type type = block_[instruction.arguments[0]].type;
+  store_flag_part(kFirst, instruction.arguments[0]);
+  store_flag_part(kSecond, instruction.arguments[1]);
+  store_flag_kind(cpu::flag_kind(kind, size_log2(type)));
+  if (skip != 0) bind(skip);
+  static_kind_ = skip != 0 ? -1 : instruction.auxiliary;
+  static_type_ = type;
+}
+
+void Emitter::emit_change_flags(const Instruction& instruction) {
+  const auto mask = static_cast<uint32_t>(instruction.immediate & cpu::rflags::kArithmetic);
+  const Reg64 flags = current_flags();
+  and_(flags.cvt32(), static_cast<uint32_t>(cpu::rflags::kArithmetic) & ~mask);
+  const Value value = instruction.arguments[0];
+  if (is_constant(value)) {
+    or_(flags.cvt32(), static_cast<uint32_t>(constant(value)) & mask);
+  } else {
+    const Reg64 changed = allocate();
+    move_to(changed, value);
+    and_(changed.cvt32(), mask);
+    or_(flags.cvt32(), changed.cvt32());
+  }
+  mov(ptr[host::state(kFirst)], flags);
+  store_flag_kind(cpu::flag_kind(FlagKind::Explicit, 3));
+  static_kind_ = static_cast<int>(FlagKind::Explicit);
+  static_type_ = Type::I64;
+  host_flags_ = {};
+}
+
+// --- Out of the state ------------------------------------------------------------------------------------------------
+
+// The six flags in a scratch register.
+Emitter::Reg64 Emitter::current_flags() {
+  const Reg64 flags = allocate();
+  host_flags_ = {};
+  if (static_kind_ == static_cast<int>(FlagKind::Explicit)) {
+    mov(flags, ptr[host::state(kFirst)]);
+    return flags;
+  }
+  flush_vectors();
+  call_entry(entries_.flags);
+  vectors_loaded_ = vectors_dirty_ = 0;
+  mov(flags, ptr[rsp + frame_slot(0)]);
+  return flags;
+}
+
+void Emitter::emit_get_flags() { give(current_, current_flags()); }
+
+void Emitter::emit_carry() {
+  host_flags_ = {};
+  switch (static_cast<FlagKind>(static_kind_)) {
+    case FlagKind::Add:
+    case FlagKind::Subtract: {
+      const Reg64 to = allocate();
+      mov(to, ptr[host::state(kFirst)]);
+      cmp(to, ptr[host::state(kSecond)]);
+      set_byte(to, 2);
+      movzx(to.cvt32(), to.cvt8());
+      return give(current_, to);
+    }
+    case FlagKind::Increment:
+    case FlagKind::Decrement: {
+      const Reg64 to = allocate();
+      mov(to, ptr[host::state(kSecond)]);
+      return give(current_, to);
+    }
+    default: {
+      const Reg64 to = current_flags();
+      and_(to.cvt32(), 1);
+      return give(current_, to);
+    }
+  }
+}
+
+void Emitter::emit_condition(const Instruction& instruction) {
+  const uint8_t condition = instruction.auxiliary;
+  const unsigned bits = ir::bits_of(static_type_ == Type::Void ? Type::I64 : static_type_);
+  if (static_kind_ == static_cast<int>(FlagKind::Subtract)) {
+    const Reg64 to = allocate();
+    mov(to, ptr[host::state(kFirst)]);
+    cmp(sized(to, static_type_), Xbyak::AddressFrame(bits)[host::state(kSecond)]);
+    set_byte(to, condition);
+    movzx(to.cvt32(), to.cvt8());
+    host_flags_ = {};
+    return give(current_, to);
+  }
+  if (static_kind_ == static_cast<int>(FlagKind::Logic)) {
+    const Reg64 to = allocate();
+    cmp(Xbyak::AddressFrame(bits)[host::state(kFirst)], 0);
+    set_byte(to, condition);
+    movzx(to.cvt32(), to.cvt8());
+    host_flags_ = {};
+    return give(current_, to);
+  }
+  using namespace cpu::rflags;
+  const Reg64 flags = current_flags();
+  constexpr uint32_t kMasks[] = {kOf, kCf, kZf, kCf | kZf, kSf, kPf};
+  const unsigned pair = condition >> 1;
+  uint32_t mask = pair < 6 ? kMasks[pair] : static_cast<uint32_t>(kSf);
+  if (pair >= 6) {
+    // SF != OF in the place of SF; ZF beside it.
+    static_assert(kOf >> 4 == kSf);
+    const Reg64 overflow = allocate();
+    mov(overflow.cvt32(), flags.cvt32());
+    shr(overflow.cvt32(), 4);
+    and_(overflow.cvt32(), static_cast<uint32_t>(kSf));
+    xor_(flags.cvt32(), overflow.cvt32());
+    if (pair == 7) mask |= kZf;
+  }
+  test(flags.cvt32(), mask);
+  set_byte(flags, (condition & 1) != 0 ? 4 : 5);
+  movzx(flags.cvt32(), flags.cvt8());
+  give(current_, flags);
+}
+
+// --- Comparisons -----------------------------------------------------------------------------------------------------
+
+uint8_t Emitter::emit_compare(Value compare) {
+  const Instruction& instruction = block_[compare];
+  const uint8_t condition = instruction.auxiliary;
+  const Value a = instruction.arguments[0];
+  const Value b = instruction.arguments[1];
+  const bool with_zero = is_constant(b) && constant(b) == 0;
+  switch (host_flags_.kind) {
+    case HostFlags::Kind::Compare:
+      if (same_value(host_flags_.first, a) && same_value(host_flags_.second, b)) return condition;
+      break;
+    case HostFlags::Kind::Result:
+      if (with_zero && same_value(host_flags_.first, a)) return condition;
+      break;
+    case HostFlags::Kind::ZeroSign:
+      if (with_zero && same_value(host_flags_.first, a) && needs_only_zero_sign(condition)) return condition;
+      break;
+    default:
+      break;
+  }
+  const Type type = block_[a].type == Type::I1 ? Type::I8 : block_[a].type;
+  const Reg left = sized(in_register(a), type);
+  if (with_zero) {
+    test(left, left);
+  } else if (is_immediate(b)) {
+    cmp(left, static_cast<uint32_t>(signed_constant(b)));
+  } else {
+    with_operand(b, type, [&](const Xbyak::Operand& right) { cmp(left, right); });
+  }
+  host_flags_ = {HostFlags::Kind::Compare, a, b};
+  return condition;
+}
+
+uint8_t Emitter::emit_test(Value flag) {
+  if (block_[flag].opcode == Opcode::Compare && skip_[flag] != 0) return emit_compare(flag);
+  const Reg64 reg = in_register(flag);
+  test(reg.cvt8(), reg.cvt8());
+  host_flags_ = {};
+  return 5;
+}
+
+}  // namespace calco::jit::baseline

@@ -1,0 +1,250 @@
+#include "jit/runtime/entries.h"
+
+#include <xbyak/xbyak.h>
+#include <xbyak/xbyak_util.h>
+
+#include <cassert>
+#include <cstddef>
+
+#include "cpu/exec/block_cache.h"
+#include "jit/runtime/helpers.h"
+#include "jit/runtime/host_registers.h"
+
+namespace calco::jit {
+
+namespace {
+
+constexpr size_t kEntriesBytes = 8192;
+constexpr int kRipOffset = cpu::kRip * 8;
+constexpr int kMxcsrOffset = offsetof(cpu::CpuState, mxcsr);
+constexpr uint32_t kHostMxcsr = 0x1F80;
+
+// Emitted at the cache's writable view; all addresses are relative, so the executable view is the same code.
+class EntriesGenerator : public Xbyak::CodeGenerator {
+ public:
+  EntriesGenerator(CodeCache& cache, const StateLayout& layout)
+      : CodeGenerator(kEntriesBytes, cache.allocate_code(kEntriesBytes)), cache_(cache), layout_(layout) {}
+
+  Entries generate() {
+    Entries entries;
+    BaselineEntries& baseline = entries.baseline;
+    align(8);
+    L(host_mxcsr_);
+    dd(kHostMxcsr);
+
+    baseline.enter = reinterpret_cast<void (*)(cpu::CpuState*, const void*)>(reinterpret_cast<uintptr_t>(begin()));
+    emit_enter();
+    const uint8_t* exit = begin();
+    L(exit_label_);
+    emit_exit();
+    baseline.exit_next = begin();
+    emit_exit_with(ExitReason::Next, false);
+    baseline.exit_interpret = begin();
+    emit_exit_with(ExitReason::Interpret, false);
+    baseline.exit_link = begin();
+    emit_exit_with(ExitReason::Link, true);
+    baseline.exit_hot = begin();
+    emit_exit_with(ExitReason::Hot, true);
+    baseline.no_code = begin();
+    mov(ptr[host::state(kRipOffset)], r10);
+    emit_exit_with(ExitReason::Next, false);
+    const uint8_t* probe_in_state = begin();
+    mov(r10, ptr[host::state(kRipOffset)]);
+    baseline.probe = begin_unaligned();
+    emit_probe();
+
+    baseline.load = begin();
+    emit_baseline_call(reinterpret_cast<const void*>(&load_slowly), false);
+    baseline.store = begin();
+    emit_baseline_call(reinterpret_cast<const void*>(&store_slowly), false);
+    baseline.host_address = begin();
+    emit_baseline_call(reinterpret_cast<const void*>(&find_host_address), false);
+    baseline.interpret = begin();
+    emit_baseline_call(reinterpret_cast<const void*>(&interpret_slot), true);
+    baseline.flags = begin();
+    emit_baseline_call(reinterpret_cast<const void*>(&compute_flags), false);
+
+    entries.shared.exit = exit;
+    entries.shared.probe = probe_in_state;
+    entries.shared.load = begin();
+    emit_preserving_call(reinterpret_cast<const void*>(&load_slowly));
+    entries.shared.store = begin();
+    emit_preserving_call(reinterpret_cast<const void*>(&store_slowly));
+    entries.shared.host_address = begin();
+    emit_preserving_call(reinterpret_cast<const void*>(&find_host_address));
+    entries.shared.interpret = begin();
+    emit_preserving_call(reinterpret_cast<const void*>(&jit::interpret));
+    entries.shared.get_flags = begin();
+    emit_preserving_call(reinterpret_cast<const void*>(&compute_flags));
+    cache_.trim(const_cast<uint8_t*>(getCurr()));
+    return entries;
+  }
+
+ private:
+  static uint64_t interpret_slot(cpu::CpuState* state, uint64_t, const cpu::Op* op) {
+    jit::interpret(state, op);
+    return 0;
+  }
+
+  // Starts a piece; its executable address.
+  const uint8_t* begin() {
+    align(16);
+    return begin_unaligned();
+  }
+  const uint8_t* begin_unaligned() const { return cache_.executable(getCurr()); }
+
+  void store_pinned() {
+    for (unsigned number = 0; number < 16; ++number) {
+      if (host::kPinned[number] != host::kNotPinned) {
+        mov(ptr[host::guest_register(number)], Xbyak::Reg64(host::kPinned[number]));
+      }
+    }
+  }
+  void load_pinned() {
+    for (unsigned number = 0; number < 16; ++number) {
+      if (host::kPinned[number] != host::kNotPinned) {
+        mov(Xbyak::Reg64(host::kPinned[number]), ptr[host::guest_register(number)]);
+      }
+    }
+  }
+  void enter_host_mxcsr() {
+    stmxcsr(ptr[host::state(kMxcsrOffset)]);
+    ldmxcsr(ptr[rip + host_mxcsr_]);
+  }
+  void enter_guest_mxcsr() { ldmxcsr(ptr[host::state(kMxcsrOffset)]); }
+
+  void emit_enter() {
+    push(rbx);
+    push(rbp);
+    push(r12);
+    push(r13);
+    push(r14);
+    push(r15);
+    sub(rsp, kFrameBytes + 8);
+    lea(r13, ptr[rdi + kStateBias]);
+    mov(rbx, rsi);
+    enter_guest_mxcsr();
+    load_pinned();
+    call(rbx);
+    add(rsp, kFrameBytes + 8);
+    pop(r15);
+    pop(r14);
+    pop(r13);
+    pop(r12);
+    pop(rbp);
+    pop(rbx);
+    ret();
+  }
+
+  void emit_exit() {
+    store_pinned();
+    enter_host_mxcsr();
+    ret();
+  }
+
+  void emit_exit_with(ExitReason reason, bool link) {
+    if (link) mov(ptr[host::state(layout_.exit_link)], r10);
+    mov(qword[host::state(layout_.exit_reason)], static_cast<uint32_t>(reason));
+    jmp(exit_label_, T_NEAR);
+  }
+
+  void emit_probe() {
+    static_assert(sizeof(cpu::JumpCacheEntry) == 32);
+    Xbyak::Label miss;
+    mov(rbx, r10);
+    shr(rbx, cpu::kJumpCacheBits);
+    xor_(rbx, r10);
+    and_(ebx, (1 << cpu::kJumpCacheBits) - 1);
+    shl(ebx, 5);
+    add(rbx, ptr[host::state(layout_.jump_cache)]);
+    cmp(ptr[rbx + offsetof(cpu::JumpCacheEntry, rip)], r10);
+    jne(miss);
+    mov(rbp, ptr[rbx + offsetof(cpu::JumpCacheEntry, tag)]);
+    cmp(rbp, ptr[host::state(layout_.jump_tag)]);
+    jne(miss);
+    mov(rbp, r10);
+    and_(rbp, -4096);
+    mov(ptr[host::state(kRipOffset)], rbp);
+    jmp(ptr[rbx + offsetof(cpu::JumpCacheEntry, code)]);
+    L(miss);
+    mov(ptr[host::state(kRipOffset)], r10);
+    emit_exit_with(ExitReason::Next, false);
+  }
+
+  // From translated code to C++ and back; see BaselineEntries. The return address and two pushes lie between rsp and
+  // the frame.
+  void emit_baseline_call(const void* function, bool changes_registers) {
+    constexpr int kPushed = 24;
+    store_pinned();
+    push(r10);
+    push(r10);
+    if (has_avx_) vzeroupper();
+    enter_host_mxcsr();
+    lea(rdi, ptr[r13 - kStateBias]);
+    mov(rsi, ptr[rsp + kPushed + frame_slot(0)]);
+    mov(rdx, ptr[rsp + kPushed + frame_slot(1)]);
+    mov(rcx, ptr[rsp + kPushed + frame_slot(2)]);
+    mov(rax, reinterpret_cast<uint64_t>(function));
+    call(rax);
+    mov(ptr[rsp + kPushed + frame_slot(0)], rax);
+    enter_guest_mxcsr();
+    if (changes_registers) {
+      load_pinned();
+    } else {
+      for (const unsigned number :
+           {cpu::kRax, cpu::kRcx, cpu::kRdx, cpu::kRsi, cpu::kRdi, cpu::kR8, cpu::kR9, cpu::kR12}) {
+        mov(Xbyak::Reg64(host::kPinned[number]), ptr[host::guest_register(number)]);
+      }
+    }
+    pop(r10);
+    pop(r10);
+    ret();
+  }
+
+  // The preserve_allcc convention: everything but r11 and the result is kept. First argument: the state pointer.
+  void emit_preserving_call(const void* function) {
+    const std::array<Xbyak::Reg64, 7> saved = {rcx, rdx, rsi, rdi, r8, r9, r10};
+    constexpr int kVectorBytes = 32;
+    for (const Xbyak::Reg64& reg : saved) push(reg);
+    sub(rsp, 16 * kVectorBytes);
+    for (int i = 0; i < 16; ++i) {
+      if (has_avx_) {
+        vmovups(ptr[rsp + i * kVectorBytes], Xbyak::Ymm(i));
+      } else {
+        movups(ptr[rsp + i * kVectorBytes], Xbyak::Xmm(i));
+      }
+    }
+    if (has_avx_) vzeroupper();
+    push(rdi);
+    push(rdi);
+    stmxcsr(ptr[rdi + (kMxcsrOffset - kStateBias)]);
+    ldmxcsr(ptr[rip + host_mxcsr_]);
+    sub(rdi, kStateBias);
+    mov(rax, reinterpret_cast<uint64_t>(function));
+    call(rax);
+    pop(rdi);
+    pop(rdi);
+    ldmxcsr(ptr[rdi + (kMxcsrOffset - kStateBias)]);
+    for (int i = 0; i < 16; ++i) {
+      if (has_avx_) {
+        vmovups(Xbyak::Ymm(i), ptr[rsp + i * kVectorBytes]);
+      } else {
+        movups(Xbyak::Xmm(i), ptr[rsp + i * kVectorBytes]);
+      }
+    }
+    add(rsp, 16 * kVectorBytes);
+    for (auto reg = saved.rbegin(); reg != saved.rend(); ++reg) pop(*reg);
+    ret();
+  }
+
+  CodeCache& cache_;
+  StateLayout layout_;
+  Xbyak::Label host_mxcsr_, exit_label_;
+  const bool has_avx_ = Xbyak::util::Cpu().has(Xbyak::util::Cpu::tAVX);
+};
+
+}  // namespace
+
+Entries make_entries(CodeCache& cache, const StateLayout& layout) { return EntriesGenerator(cache, layout).generate(); }
+
+}  // namespace calco::jit

@@ -1,0 +1,65 @@
+#include "jit/runtime/helpers.h"
+
+#include "cpu/mmu/paging.h"
+#include "jit/runtime/abi.h"
+
+namespace calco::jit {
+
+using cpu::Cpu;
+
+namespace {
+
+Cpu& processor(cpu::CpuState* state) { return *static_cast<Cpu*>(state); }
+
+CALCO_HANDLER_CONVENTION void stop(Cpu*, const cpu::Op*, cpu::TlbEntry*) {}
+
+}  // namespace
+
+uint64_t load_slowly(cpu::CpuState* state, uint64_t linear, uint32_t site) {
+  Cpu& cpu = processor(state);
+  cpu.registers[cpu::kRip] += site_page_offset(site);
+  const uint64_t value = cpu.mmu().load_slow(linear, site_size(site), cpu.mmu().current_protection(), site_stack(site));
+  cpu.registers[cpu::kRip] -= site_page_offset(site);
+  return value;
+}
+
+uint64_t store_slowly(cpu::CpuState* state, uint64_t linear, uint32_t site, uint64_t value) {
+  Cpu& cpu = processor(state);
+  const cpu::Protection protection = cpu.mmu().current_protection();
+  cpu.registers[cpu::kRip] += site_page_offset(site);
+  const bool changes_code = cpu.mmu().write_meets_code(linear, site_size(site), protection, site_stack(site));
+  if (!changes_code) cpu.mmu().store_slow(linear, site_size(site), value, protection, site_stack(site));
+  cpu.registers[cpu::kRip] -= site_page_offset(site);
+  return changes_code ? 1 : 0;
+}
+
+uint8_t* find_host_address(cpu::CpuState* state, uint64_t linear, uint32_t site) {
+  Cpu& cpu = processor(state);
+  const unsigned size = site_size(site);
+  const cpu::Protection protection = cpu.mmu().current_protection();
+  const bool crosses = (linear & 0xFFF) + size > kPageSize;
+  const bool misaligned = (site & kSiteAligned) != 0 && (linear & (size - 1)) != 0;
+  if (crosses || misaligned || protection == cpu::Protection::UserAligned || !cpu::canonical(linear)) return nullptr;
+  cpu.registers[cpu::kRip] += site_page_offset(site);
+  const bool write = (site & kSiteWrite) != 0;
+  uint8_t* host = nullptr;
+  if (!write) {
+    host = cpu.mmu().host_address(linear, size, cpu::Access::Read, protection);
+  } else if (!cpu.mmu().write_meets_code(linear, size, protection, site_stack(site))) {
+    host = cpu.mmu().host_address(linear, size, cpu::Access::Write, protection);
+  }
+  cpu.registers[cpu::kRip] -= site_page_offset(site);
+  return host;
+}
+
+void interpret(cpu::CpuState* state, const cpu::Op* op) {
+  Cpu& cpu = processor(state);
+  op->handler(&cpu, op, cpu.tlb);
+  cpu.current_op = nullptr;
+}
+
+uint64_t compute_flags(cpu::CpuState* state) { return cpu::arithmetic_flags(state->flags); }
+
+cpu::Op stop_operation() { return cpu::Op{.handler = &stop}; }
+
+}  // namespace calco::jit

@@ -1,0 +1,25 @@
+// What translated code calls for everything that is not on its fast path. All take the CpuState; while they run its
+// registers are whole and registers[kRip] is the page of the code, which they leave so unless they raise a fault.
+#pragma once
+
+#include <cstdint>
+
+#include "cpu/cpu.h"
+#include "cpu/exec/op.h"
+
+namespace calco::jit {
+
+// Value of `site_size` bytes at a linear address.
+uint64_t load_slowly(cpu::CpuState* state, uint64_t linear, uint32_t site);
+// 1: nothing was stored, the instruction is for the interpreter (it changes code).
+uint64_t store_slowly(cpu::CpuState* state, uint64_t linear, uint32_t site, uint64_t value);
+// Null: the interpreter's (devices, page crossing, code, alignment).
+uint8_t* find_host_address(cpu::CpuState* state, uint64_t linear, uint32_t site);
+// Runs one operation whose successor is stop_operation().
+void interpret(cpu::CpuState* state, const cpu::Op* op);
+uint64_t compute_flags(cpu::CpuState* state);
+
+// An operation that returns to whoever called the one in front of it.
+cpu::Op stop_operation();
+
+}  // namespace calco::jit

@@ -1,0 +1,44 @@
+// One piece of translated code and its ways on.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <vector>
+
+#include "cpu/exec/op.h"
+#include "cpu/exec/translation.h"
+
+namespace calco::jit {
+
+struct Translation;
+
+// A jump from a translation to an instruction of its own page. Until its target is known it leads to a stub that asks.
+struct Link {
+  Translation* from = nullptr;
+  Translation* to = nullptr;  // where it leads now; null: the stub
+  uint16_t target = 0;        // page offset
+  bool cell = false;          // `site` is a pointer to jump through (LLVM), not a displacement in code (baseline)
+  uint8_t* site = nullptr;    // writable: the cell, or the aligned 32-bit displacement of the jump
+  const uint8_t* stub = nullptr;
+};
+
+// Host code for one block of guest code. Owned by the TranslationCache; described there.
+struct Translation : cpu::TranslatedCode {
+  uint64_t memory_offset = 0;
+  uint32_t mode_key = 0;
+  uint16_t byte_length = 0;
+  uint16_t guest_instructions = 0;
+  uint32_t host_bytes = 0;
+  unsigned segment = 0;                // of the code cache
+  const uint8_t* head_exit = nullptr;  // executable: leaves to the dispatch loop in front of the block
+  uint64_t first_bytes = 0;            // of the entry, as emitted
+  int32_t* countdown = nullptr;        // entries left until it counts as hot; null: not counted
+  std::vector<uint8_t> guest_code;     // what was translated
+  std::deque<Link> links;              // addresses are stable
+  std::vector<Link*> incoming;
+  std::unique_ptr<cpu::Op[]> interpreted;  // pairs: an operation and stop_operation()
+};
+
+}  // namespace calco::jit
