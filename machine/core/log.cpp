@@ -27,6 +27,11 @@ uint32_t Log::item_from_name(std::string_view name) {
       {"cpu", LogItem::Cpu},
       {"accel", LogItem::Accel},
       {"cpu_reset", LogItem::Reset},
+      {"op", LogItem::Op},
+      {"op_opt", LogItem::OpOpt},
+      {"out_asm", LogItem::OutAsm},
+      {"llvm", LogItem::Llvm},
+      {"jit", LogItem::Jit},
   }};
   for (const auto& [known, item] : kNames) {
     if (known == name) return static_cast<uint32_t>(item);
