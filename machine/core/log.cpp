@@ -18,7 +18,7 @@ bool Log::open(const char* path) {
 }
 
 uint32_t Log::item_from_name(std::string_view name) {
-  static constexpr std::array<std::pair<std::string_view, LogItem>, 8> kNames = {{
+  static constexpr std::array<std::pair<std::string_view, LogItem>, 13> kNames = {{
       {"in_asm", LogItem::InAsm},
       {"int", LogItem::Interrupts},
       {"guest_errors", LogItem::GuestErrors},
