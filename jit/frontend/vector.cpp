@@ -215,7 +215,8 @@ class HostEncoding {
   void fill_general(unsigned index, bool is_rm);
   void fill_memory(unsigned index);
   void note_vector(unsigned index);
-  bool converts_general() const;
+  bool converts_from_general() const;
+  bool converts_to_general() const;
 
   const decode::Instruction& instruction_;
   HostVectorInstruction host_;
@@ -292,16 +293,19 @@ void HostEncoding::fill_memory(unsigned index) {
   host_.source = HostVectorInstruction::Source::Memory;
   host_.memory_bytes = instruction_.operands[index].size;
   host_.writes_memory = index == 0 && !host_.sets_flags;
+  if (converts_from_general()) host_.wide = host_.memory_bytes == 8;
 }
 
-// CVTSI2SS and its kin: the only ones besides those chosen by REX.W whose general operand has the operand size.
-bool HostEncoding::converts_general() const {
-  return host_.map == 1 && (host_.opcode == 0x2A || host_.opcode == 0x2C || host_.opcode == 0x2D);
+// CVTSI2SS, CVTSS2SI and their kin: besides what REX.W chooses the only ones whose general operand, or the memory in
+// its place, has the operand size.
+bool HostEncoding::converts_from_general() const { return host_.map == 1 && host_.opcode == 0x2A; }
+bool HostEncoding::converts_to_general() const {
+  return host_.map == 1 && (host_.opcode == 0x2C || host_.opcode == 0x2D);
 }
 
 void HostEncoding::fill_general(unsigned index, bool is_rm) {
   host_.general_size = instruction_.operands[index].size;
-  if (converts_general()) {
+  if (converts_from_general() || converts_to_general()) {
     host_.wide = host_.general_size == 8;
   } else if (!host_.wide) {
     host_.general_size = 4;  // masks and elements; what is written is cleared above
