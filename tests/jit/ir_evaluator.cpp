@@ -1,8 +1,7 @@
 #include "tests/jit/ir_evaluator.h"
 
-#include <bit>
-
 #include "cpu/exec/condition.h"
+#include "tests/jit/ir_values.h"
 
 namespace calco::jit::ir {
 
@@ -14,15 +13,6 @@ uint64_t mixed(uint64_t a, uint64_t b) {
   uint64_t x = (a ^ b * 0x9E3779B97F4A7C15) + 0x632BE59BD9B4E019;
   x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9;
   return x ^ x >> 27;
-}
-
-uint64_t sign_extended(Type type, uint64_t value) {
-  const unsigned unused = 64 - bits_of(type);
-  return static_cast<uint64_t>(static_cast<int64_t>(value << unused) >> unused);
-}
-
-uint32_t lazy_kind(FlagKind kind, Type type) {
-  return cpu::flag_kind(kind, static_cast<unsigned>(std::countr_zero(bytes_of(type))));
 }
 
 class Evaluator {
@@ -97,8 +87,6 @@ class Evaluator {
       case Opcode::WideDivideSigned:
         wide(instruction);
         return 0;
-      case Opcode::Compare:
-        return compare(instruction) ? 1 : 0;
       case Opcode::Interpret:
         interpret(instruction);
         return 0;
@@ -151,13 +139,6 @@ class Evaluator {
         cpu::change_arithmetic_flags(state_.flags, instruction.immediate, value(instruction, 0));
         break;
     }
-  }
-
-  bool compare(const Instruction& instruction) {
-    const Type of = type(instruction, 0);
-    const cpu::LazyFlags flags{sign_extended(of, value(instruction, 0)), sign_extended(of, value(instruction, 1)),
-                               lazy_kind(FlagKind::Subtract, of)};
-    return cpu::condition_of_flags(cpu::arithmetic_flags(flags), instruction.auxiliary);
   }
 
   // --- What may do anything ------------------------------------------------------------------------------------------
@@ -252,77 +233,9 @@ class Evaluator {
     return old;
   }
 
-  // --- Arithmetic: results are cut to their type by the caller
-  // ---------------------------------------------------------
-
   uint64_t compute(const Instruction& instruction) const {
-    const uint64_t a = value(instruction, 0), b = value(instruction, 1), c = value(instruction, 2);
     const Type of = instruction.arguments[0] == kNoValue ? instruction.type : type(instruction, 0);
-    const unsigned bits = bits_of(of);
-    const auto signed_a = static_cast<int64_t>(sign_extended(of, a));
-    switch (instruction.opcode) {
-      case Opcode::Add:
-        return a + b;
-      case Opcode::Subtract:
-        return a - b;
-      case Opcode::AddWithCarry:
-        return a + b + c;
-      case Opcode::SubtractWithBorrow:
-        return a - b - c;
-      case Opcode::And:
-        return a & b;
-      case Opcode::Or:
-        return a | b;
-      case Opcode::Xor:
-        return a ^ b;
-      case Opcode::Not:
-        return ~a;
-      case Opcode::Negate:
-        return ~a + 1;
-      case Opcode::Multiply:
-        return a * b;
-      case Opcode::MultiplyHigh:
-        return static_cast<uint64_t>(static_cast<unsigned __int128>(a) * b >> 64);
-      case Opcode::MultiplyHighSigned:
-        return static_cast<uint64_t>(static_cast<__int128>(signed_a) * static_cast<int64_t>(b) >> 64);
-      case Opcode::ShiftLeft:
-        return a << b;
-      case Opcode::ShiftRight:
-        return a >> b;
-      case Opcode::ShiftArithmetic:
-        return static_cast<uint64_t>(signed_a >> b);
-      case Opcode::RotateLeft:
-        return b % bits == 0 ? a : a << b % bits | a >> (bits - b % bits);
-      case Opcode::RotateRight:
-        return b % bits == 0 ? a : a >> b % bits | a << (bits - b % bits);
-      case Opcode::ByteSwap:
-        return of == Type::I32 ? __builtin_bswap32(static_cast<uint32_t>(a)) : __builtin_bswap64(a);
-      case Opcode::PopulationCount:
-        return static_cast<uint64_t>(std::popcount(a));
-      case Opcode::LeadingZeros:
-        return static_cast<uint64_t>(std::countl_zero(a)) - (64 - bits);
-      case Opcode::TrailingZeros:
-        return a == 0 ? bits : static_cast<uint64_t>(std::countr_zero(a));
-      case Opcode::Address:
-        return a + (b << instruction.auxiliary) + instruction.immediate;
-      case Opcode::Select:
-        return a != 0 ? b : c;
-      case Opcode::Truncate:
-      case Opcode::ZeroExtend:
-        return a;
-      case Opcode::SignExtend:
-        return static_cast<uint64_t>(signed_a);
-      case Opcode::HighByte:
-        return a >> 8;
-      case Opcode::InsertLowByte:
-        return (a & ~uint64_t{0xFF}) + b;
-      case Opcode::InsertHighByte:
-        return (a & ~uint64_t{0xFF00}) + (b << 8);
-      case Opcode::InsertWord:
-        return (a & ~uint64_t{0xFFFF}) + b;
-      default:
-        return 0;
-    }
+    return computed(instruction, of, {value(instruction, 0), value(instruction, 1), value(instruction, 2)});
   }
 
   const Block& block_;

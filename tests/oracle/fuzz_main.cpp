@@ -7,9 +7,11 @@
 #include <cstdio>
 #include <cstdlib>
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 
+#include "tests/oracle/evaluating_translator.h"
 #include "tests/oracle/excluded_rows.h"
 #include "tests/oracle/generator.h"
 #include "tests/oracle/oracle.h"
@@ -22,6 +24,7 @@ struct Arguments {
   uint64_t first = 0;
   unsigned reports = 10;  // at most so many in full
   bool coverage = false;
+  enum class Tier : uint8_t { Interpreter, Ir, OptimizedIr } tier = Tier::Interpreter;
   GeneratorOptions generator;
 };
 
@@ -29,8 +32,20 @@ struct Arguments {
   fmt::print(
       "calco-fuzz [--count N] [--seed S] [--first CASE] [--rows MNEMONIC] [--blocks LENGTH] [--reports N] [--only16] "
       "[--only32]\n"
-      "           [--only64] [--undefined] [--coverage]\n");
+      "           [--only64] [--undefined] [--coverage] [--tier interpreter|ir|optimized-ir]\n");
   std::exit(2);
+}
+
+Arguments::Tier parse_tier(std::string_view name) {
+  if (name == "interpreter") return Arguments::Tier::Interpreter;
+  if (name == "ir") return Arguments::Tier::Ir;
+  if (name == "optimized-ir") return Arguments::Tier::OptimizedIr;
+  usage();
+}
+
+std::unique_ptr<cpu::Translator> make_translator(Arguments::Tier tier) {
+  if (tier == Arguments::Tier::Interpreter) return nullptr;
+  return std::make_unique<EvaluatingTranslator>(tier == Arguments::Tier::OptimizedIr);
 }
 
 Arguments parse(int argc, char** argv) {
@@ -49,6 +64,8 @@ Arguments parse(int argc, char** argv) {
       arguments.coverage = true;
     } else if (++i >= argc) {
       usage();
+    } else if (name == "--tier") {
+      arguments.tier = parse_tier(argv[i]);
     } else if (name == "--rows") {
       arguments.generator.mnemonic = argv[i];
     } else {
@@ -97,7 +114,8 @@ bool can_be_generated(std::string_view mnemonic, const decode::FeatureSet& featu
 }
 
 int fuzz(Arguments arguments) {
-  Oracle oracle;
+  const std::unique_ptr<cpu::Translator> translator = make_translator(arguments.tier);
+  Oracle oracle(translator.get());
   arguments.generator.features = oracle.features();
   if (!can_be_generated(arguments.generator.mnemonic, oracle.features())) {
     fmt::print(stderr,

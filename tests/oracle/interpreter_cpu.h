@@ -17,6 +17,9 @@ class InterpreterCpu {
  public:
   InterpreterCpu();
 
+  // 64-bit code runs in what `translator` makes of it. It outlives this.
+  void set_translator(cpu::Translator* translator) { fixture_.cpu->set_translator(translator); }
+
   void write_code(uint64_t address, std::span<const uint8_t> bytes);
   std::span<const uint8_t> code() const { return {host(kPhysicalCode), kCodePages * kPage}; }
   std::span<uint8_t> data() { return {host(kPhysicalData), kDataPages * kPage}; }

@@ -28,7 +28,9 @@ std::vector<uint8_t> complete_code(const TestCase& test) {
   return code;
 }
 
-Oracle::Oracle() : clean_data_(kDataPages * kPage), clean_code_(kCodePages * kPage, kBreakpoint) {
+Oracle::Oracle(cpu::Translator* translator)
+    : clean_data_(kDataPages * kPage), clean_code_(kCodePages * kPage, kBreakpoint) {
+  interpreter_.set_translator(translator);
   std::memcpy(native_.code().data(), clean_code_.data(), clean_code_.size());
   interpreter_.write_code(kCode, clean_code_);
   fill_data(1);

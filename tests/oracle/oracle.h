@@ -21,7 +21,8 @@ struct Difference {
 
 class Oracle {
  public:
-  Oracle();
+  // Compares the host with the interpreter, or with what `translator` makes of the code.
+  explicit Oracle(cpu::Translator* translator = nullptr);
 
   // Runs the test; nothing where both processors agree.
   std::optional<Difference> run(const TestCase& test);

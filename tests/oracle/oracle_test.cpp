@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/oracle/evaluating_translator.h"
 #include "tests/oracle/excluded_rows.h"
 #include "tests/oracle/generator.h"
 
@@ -25,8 +26,8 @@ std::string disagreements(Oracle& oracle, Generator& generator, uint64_t count) 
   return text;
 }
 
-std::string fuzz(GeneratorOptions options, uint64_t count) {
-  Oracle oracle;
+std::string fuzz(GeneratorOptions options, uint64_t count, cpu::Translator* translator = nullptr) {
+  Oracle oracle(translator);
   options.seed = kSeed;
   options.features = oracle.features();
   Generator generator(options);
@@ -38,6 +39,18 @@ TEST(Oracle, SingleInstructionsAgreeWithTheHost) { EXPECT_EQ(fuzz({}, 1'500'000)
 TEST(Oracle, ShortBlocksAgreeWithTheHost) { EXPECT_EQ(fuzz({.block_length = 5}, 50'000), ""); }
 
 TEST(Oracle, LongBlocksAgreeWithTheHost) { EXPECT_EQ(fuzz({.block_length = 100}, 5'000), ""); }
+
+std::string fuzz_translated(GeneratorOptions options, uint64_t count, bool optimize) {
+  EvaluatingTranslator translator(optimize);
+  options.code = GeneratorOptions::Code::Only64;
+  return fuzz(options, count, &translator);
+}
+
+TEST(Oracle, TranslatedInstructionsAgreeWithTheHost) { EXPECT_EQ(fuzz_translated({}, 400'000, false), ""); }
+
+TEST(Oracle, TranslatedBlocksAgreeWithTheHost) { EXPECT_EQ(fuzz_translated({.block_length = 20}, 10'000, false), ""); }
+
+TEST(Oracle, OptimizedBlocksAgreeWithTheHost) { EXPECT_EQ(fuzz_translated({.block_length = 20}, 10'000, true), ""); }
 
 TEST(Oracle, EveryRowIsGeneratedOrExcludedWithAReason) {
   GeneratorOptions options;
