@@ -51,6 +51,7 @@ void ProcessorGroup::end_exclusive() {
 }
 
 void ProcessorGroup::code_changed(uint64_t memory_offset, uint64_t size) {
+  if (code_listener_) code_listener_(memory_offset, size);
   for (Cpu* cpu : processors_) {
     cpu->blocks().post_invalidation(memory_offset, size);
     cpu->request(request::kInvalidateCode);

@@ -3,6 +3,7 @@
 
 #include <condition_variable>
 #include <cstdint>
+#include <functional>
 #include <mutex>
 #include <vector>
 
@@ -39,6 +40,12 @@ class ProcessorGroup {
     end_exclusive();
   }
 
+  // Who else wants to know of changes of code: a translator. Set while no processor executes; may be called on any
+  // thread with the page's lock held.
+  void set_code_listener(std::function<void(uint64_t memory_offset, uint64_t size)> listener) {
+    code_listener_ = std::move(listener);
+  }
+
   // Bytes of code at a memory offset are about to change: tells every processor (guest_memory.h, CodeObserver).
   void code_changed(uint64_t memory_offset, uint64_t size);
 
@@ -49,6 +56,7 @@ class ProcessorGroup {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::vector<Cpu*> processors_;  // changes only while the machine is built or torn down
+  std::function<void(uint64_t, uint64_t)> code_listener_;
   unsigned running_ = 0;
   bool exclusive_ = false;
 };

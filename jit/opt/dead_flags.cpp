@@ -26,7 +26,14 @@ class FlagLiveness {
         write(instruction, kArithmetic, 0);
         break;
       case Opcode::ChangeFlags:
-        write(instruction, instruction.immediate, instruction.immediate);
+        if (is_all_that_matters(instruction)) {
+          instruction.opcode = Opcode::SetFlags;
+          instruction.auxiliary = static_cast<uint8_t>(cpu::FlagKind::Explicit);
+          instruction.immediate = 0;
+          write(instruction, kArithmetic, kArithmetic);
+        } else {
+          write(instruction, instruction.immediate, instruction.immediate);
+        }
         break;
       case Opcode::Condition:
         needed_ |= flags_of_condition(instruction.auxiliary);
@@ -55,6 +62,38 @@ class FlagLiveness {
   }
 
  private:
+  // Whether a ChangeFlags may as well set all flags, since nobody needs those that it keeps.
+  bool is_all_that_matters(const Instruction& change) const {
+    return ((needed_ | shown_) & ~change.immediate) == 0 && (possible_bits(change.arguments[0], 4) & ~kArithmetic) == 0;
+  }
+
+  // A set of bits beside which the value has none; looks at most `depth` operations deep.
+  uint64_t possible_bits(ir::Value value, unsigned depth) const {
+    const Instruction& instruction = block_[value];
+    if (depth == 0) return mask_of(instruction.type);
+    const auto of_argument = [&](unsigned i) { return possible_bits(instruction.arguments[i], depth - 1); };
+    switch (instruction.opcode) {
+      case Opcode::Constant:
+        return instruction.immediate;
+      case Opcode::ZeroExtend:
+        return of_argument(0);
+      case Opcode::And:
+        return of_argument(0) & of_argument(1);
+      case Opcode::Or:
+      case Opcode::Xor:
+        return of_argument(0) | of_argument(1);
+      case Opcode::Select:
+        return of_argument(1) | of_argument(2);
+      case Opcode::ShiftLeft: {
+        const Instruction& count = block_[instruction.arguments[1]];
+        if (count.opcode != Opcode::Constant) return mask_of(instruction.type);
+        return of_argument(0) << (count.immediate & 63) & mask_of(instruction.type);
+      }
+      default:
+        return mask_of(instruction.type);
+    }
+  }
+
   // An operation that may write the flags `written`, and surely overwrites `overwritten`.
   void write(Instruction& instruction, uint64_t written, uint64_t overwritten) {
     if (((needed_ | shown_) & written) == 0) {

@@ -18,7 +18,7 @@ bool Log::open(const char* path) {
 }
 
 uint32_t Log::item_from_name(std::string_view name) {
-  static constexpr std::array<std::pair<std::string_view, LogItem>, 8> kNames = {{
+  static constexpr std::array<std::pair<std::string_view, LogItem>, 13> kNames = {{
       {"in_asm", LogItem::InAsm},
       {"int", LogItem::Interrupts},
       {"guest_errors", LogItem::GuestErrors},
@@ -27,6 +27,11 @@ uint32_t Log::item_from_name(std::string_view name) {
       {"cpu", LogItem::Cpu},
       {"accel", LogItem::Accel},
       {"cpu_reset", LogItem::Reset},
+      {"op", LogItem::Op},
+      {"op_opt", LogItem::OpOpt},
+      {"out_asm", LogItem::OutAsm},
+      {"llvm", LogItem::Llvm},
+      {"jit", LogItem::Jit},
   }};
   for (const auto& [known, item] : kNames) {
     if (known == name) return static_cast<uint32_t>(item);

@@ -22,6 +22,11 @@ enum class LogItem : uint32_t {
   Cpu = 1u << 5,            // cpu: registers before every block
   Accel = 1u << 6,          // accel: choice of the engine that runs guest code
   Reset = 1u << 7,          // cpu_reset: registers at every reset
+  Op = 1u << 8,             // op: the translators' intermediate representation of each block
+  OpOpt = 1u << 9,          // op_opt: the same after the optimization passes
+  OutAsm = 1u << 10,        // out_asm: host code of each translation
+  Llvm = 1u << 11,          // llvm: what the optimizing tier gives to LLVM, and gets
+  Jit = 1u << 12,           // jit: statistics of translation at exit
 };
 
 // Threads: enabled() is a relaxed load; print() writes whole lines under a lock of its own (a leaf).

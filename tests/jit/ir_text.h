@@ -5,6 +5,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "jit/ir/printer.h"
 #include "jit/ir/verifier.h"
@@ -18,10 +19,10 @@ inline Block parsed(std::string_view text) {
 }
 
 // A block of one guest instruction each text; page offsets 0, 1, 2...
-inline Block block_of(std::initializer_list<std::string_view> instructions) {
+inline Block block_of(const std::vector<std::string>& instructions) {
   std::string text = "block at 0x0, 16 bytes, mode 0x0, memory 0x0\ninterpreted 1\nvector #0 movaps\n";
   size_t offset = 0;
-  for (const std::string_view instruction : instructions) {
+  for (const std::string& instruction : instructions) {
     text += "instruction at " + std::to_string(offset++) + ", 1 bytes\n";
     text += instruction;
     text += '\n';

@@ -41,6 +41,15 @@ TEST(DeadFlags, ChangedFlagsKeepTheOthersAlive) {
               {"%0 = get_register rax\nset_flags logic, %0", "change_flags %0, cf\njump 0x0"});
 }
 
+TEST(DeadFlags, AChangeThatKeepsOnlyDeadFlagsSetsAll) {
+  constexpr std::string_view kValue = "%0 = get_register rax\n%1 = truncate.i1 %0\n%2 = zero_extend.i64 %1\n";
+  const std::string end = "%4 = carry\nbranch %4, 0x0, 0x10";
+  expect_pass(remove_with_dead_exits, {std::string(kValue) + "change_flags %2, cf", end},
+              {std::string(kValue) + "set_flags explicit, %2", end});
+  expect_pass(remove_with_dead_exits, {"%0 = get_register rax\nchange_flags %0, cf", end},
+              {"%0 = get_register rax\nchange_flags %0, cf", end});
+}
+
 TEST(DeadFlags, AShiftByAVariableCountMayKeepTheFlags) {
   expect_pass(remove,
               {"%0 = get_register rax\nset_flags logic, %0",

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "jit/opt/scratch.h"
 #include "tests/jit/ir_text.h"
@@ -10,8 +11,7 @@ namespace calco::jit::opt {
 
 // The pass turns the first block into the second; texts as ir::block_of takes them.
 template <typename Pass>
-void expect_pass(Pass pass, std::initializer_list<std::string_view> before,
-                 std::initializer_list<std::string_view> after) {
+void expect_pass(Pass pass, const std::vector<std::string>& before, const std::vector<std::string>& after) {
   ir::Block block = ir::block_of(before);
   ASSERT_EQ(ir::messages(block), "");
   Scratch scratch;

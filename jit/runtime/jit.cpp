@@ -1,0 +1,226 @@
+#include "jit/runtime/jit.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <span>
+
+#include "cpu/exec/block_cache.h"
+#include "cpu/system/cpu_model.h"
+#include "cpu/system/processor_group.h"
+#include "jit/frontend/frontend.h"
+#include "jit/ir/printer.h"
+
+namespace calco::jit {
+
+using cpu::Cpu;
+
+namespace {
+
+constexpr size_t kMaximumInstructionLength = 15;
+
+StateLayout layout_of(const Cpu& cpu) {
+  const auto* state = reinterpret_cast<const char*>(static_cast<const cpu::CpuState*>(&cpu));
+  const auto offset = [state](const auto& member) {
+    return static_cast<int>(reinterpret_cast<const char*>(&member) - state);
+  };
+  StateLayout layout;
+  layout.tlb = offset(cpu.tlb);
+  layout.exit_request = offset(cpu.exit_request);
+  layout.jump_cache = offset(cpu.jump_cache);
+  layout.jump_tag = offset(cpu.jump_tag);
+  layout.exit_reason = offset(cpu.translation_exit_reason);
+  layout.exit_link = offset(cpu.translation_exit_link);
+  return layout;
+}
+
+void count(std::atomic<uint64_t>& counter, uint64_t by = 1) { counter.fetch_add(by, std::memory_order_relaxed); }
+
+uint64_t now_nanoseconds() {
+  return static_cast<uint64_t>(std::chrono::steady_clock::now().time_since_epoch() / std::chrono::nanoseconds(1));
+}
+
+}  // namespace
+
+struct Jit::Source {
+  uint64_t memory_offset;
+  uint32_t mode_key;
+};
+
+struct Jit::Worker {
+  ir::Block block;
+  opt::Scratch scratch;
+  std::vector<uint8_t> bytes;  // the guest code as it was when it was translated
+};
+
+Jit::Jit(const JitOptions& options, cpu::ProcessorGroup& processors, const Cpu& any, Log& log)
+    : options_(options),
+      processors_(processors),
+      log_(log),
+      layout_(layout_of(any)),
+      cache_(options.code_bytes),
+      entries_(make_entries(cache_.code(), layout_)) {}
+
+Jit::~Jit() = default;
+
+std::unique_ptr<Jit::Worker> Jit::take_worker() {
+  std::lock_guard lock(mutex_);
+  if (workers_.empty()) return std::make_unique<Worker>();
+  auto worker = std::move(workers_.back());
+  workers_.pop_back();
+  return worker;
+}
+
+void Jit::return_worker(std::unique_ptr<Worker> worker) {
+  std::lock_guard lock(mutex_);
+  workers_.push_back(std::move(worker));
+}
+
+// --- Translating -----------------------------------------------------------------------------------------------------
+
+const cpu::TranslatedCode* Jit::translate(Cpu& cpu, const cpu::Block& block) {
+  const Source source{block.memory_offset, block.mode_key};
+  {
+    std::lock_guard lock(mutex_);
+    if (Translation* known = cache_.find(source.memory_offset, source.mode_key)) return known;
+    if (cache_.counters.translations >= options_.limit) return nullptr;
+  }
+  const uint64_t begin = now_nanoseconds();
+  Translation* translation = translate_source(cpu, source);
+  count(counters.nanoseconds, now_nanoseconds() - begin);
+  if (translation == nullptr) count(counters.refused);
+  return translation;
+}
+
+Translation* Jit::translate_source(Cpu& cpu, const Source& source) {
+  GuestMemory& memory = cpu.environment().memory_map.memory();
+  const uint8_t* live = memory.data() + source.memory_offset;
+  const size_t in_page = kPageSize - source.memory_offset % kPageSize;
+  std::unique_ptr<Worker> worker = take_worker();
+  worker->bytes.assign(live, live + std::min(in_page, options_.maximum_instructions * kMaximumInstructionLength));
+  ir::Block& block = worker->block;
+  const CodeSource code{worker->bytes, source.memory_offset, source.mode_key, cpu.model().features(),
+                        options_.maximum_instructions};
+  Translation* translation = nullptr;
+  if (jit::translate(code, block)) {
+    // From here on stores to these bytes are seen. Bytes that changed meanwhile are left to the interpreter, which
+    // will ask again.
+    cpu.blocks().protect(source.memory_offset, block.byte_length);
+    if (std::memcmp(worker->bytes.data(), live, block.byte_length) == 0) {
+      if (log_.enabled(LogItem::Op)) log_.print(LogItem::Op, "OP:\n{}", ir::print(block));
+      opt::optimize(block, options_.passes, worker->scratch);
+      if (log_.enabled(LogItem::OpOpt)) log_.print(LogItem::OpOpt, "OP after optimization:\n{}", ir::print(block));
+      std::unique_lock lock(mutex_);
+      translation = cache_.find(source.memory_offset, source.mode_key);
+      if (translation == nullptr) translation = publish(cpu, source, block, lock);
+    }
+  }
+  return_worker(std::move(worker));
+  return translation;
+}
+
+// Compiles and makes known. The lock is let go where the cache is full.
+Translation* Jit::publish(Cpu& cpu, const Source& source, const ir::Block& block, std::unique_lock<std::mutex>& lock) {
+  const GuestMemory& memory = cpu.environment().memory_map.memory();
+  const uint8_t* live = memory.data() + source.memory_offset;
+  const size_t in_page = kPageSize - source.memory_offset % kPageSize;
+  if (Translation* revived = cache_.revive(source.memory_offset, source.mode_key, live, in_page)) return revived;
+  for (;;) {
+    std::unique_ptr<Translation> translation = cache_.create();
+    const baseline::Outcome outcome =
+        baseline::compile(block, cache_.code(), entries_.baseline, layout_, {}, *translation);
+    if (outcome == baseline::Outcome::Unsupported) return nullptr;
+    if (outcome == baseline::Outcome::CacheFull) {
+      lock.unlock();
+      make_room(cpu);
+      lock.lock();
+      continue;
+    }
+    // Whoever stored to the code since it was marked has taken the marks away, and found nothing to drop yet.
+    const uint64_t marks = GuestMemory::granule_mask(source.memory_offset, block.byte_length);
+    if ((memory.code_granules(source.memory_offset) & marks) != marks) return nullptr;
+    translation->memory_offset = source.memory_offset;
+    translation->mode_key = source.mode_key;
+    translation->byte_length = block.byte_length;
+    translation->guest_instructions = static_cast<uint16_t>(block.guest.size());
+    translation->guest_code.assign(live, live + block.byte_length);
+    Translation& known = cache_.insert(std::move(translation));
+    if (log_.enabled(LogItem::OutAsm) && cpu.environment().disassemble) {
+      log_.print(LogItem::OutAsm, "OUT: {} bytes\n{}", known.host_bytes,
+                 cpu.environment().disassemble(static_cast<const uint8_t*>(known.entry), known.host_bytes,
+                                               decode::CodeSize::Bits64, reinterpret_cast<uint64_t>(known.entry)));
+    }
+    return &known;
+  }
+}
+
+// Takes the next segment of the cache into use. Nobody executes meanwhile, so nobody is in what is thrown away.
+void Jit::make_room(Cpu& cpu) {
+  processors_.exclusively(cpu, [this] {
+    std::lock_guard lock(mutex_);
+    cache_.evict(cache_.code().next_segment());
+    for (Cpu* processor : processors_.processors()) processor->blocks().forget_translations();
+  });
+}
+
+void Jit::code_changes(uint64_t memory_offset, uint64_t size) {
+  std::lock_guard lock(mutex_);
+  cache_.code_changes(memory_offset, size);
+}
+
+// --- Running ---------------------------------------------------------------------------------------------------------
+
+cpu::TranslationExit Jit::execute(Cpu& cpu, const cpu::TranslatedCode& code) {
+  const cpu::TranslatedCode* next = &code;
+  count(counters.entries);
+  for (;;) {
+    cpu.registers[cpu::kRip] &= kPageMask;
+    entries_.baseline.enter(&cpu, next->entry);
+    cpu.current_op = nullptr;
+    switch (static_cast<ExitReason>(cpu.translation_exit_reason)) {
+      case ExitReason::Link:
+        count(counters.link_exits);
+        next = follow(cpu, *reinterpret_cast<Link*>(cpu.translation_exit_link));
+        if (next == nullptr) return cpu::TranslationExit::Next;
+        break;
+      case ExitReason::Interpret:
+        count(counters.interpret_exits);
+        return cpu::TranslationExit::Interpret;
+      default:
+        count(counters.next_exits);
+        return cpu::TranslationExit::Next;
+    }
+  }
+}
+
+// The translation that a link leads to, if there is one and the processor is free to go on.
+const cpu::TranslatedCode* Jit::follow(Cpu& cpu, Link& link) {
+  if (cpu.exit_request.load(std::memory_order_relaxed) != 0) return nullptr;
+  std::lock_guard lock(mutex_);
+  if (!link.from->alive) return nullptr;
+  const uint64_t page = link.from->memory_offset & kPageMask;
+  Translation* target = cache_.find(page + link.target, link.from->mode_key);
+  if (target == nullptr) return nullptr;
+  if (options_.links) cache_.connect(link, *target);
+  return target;
+}
+
+// --- Report ----------------------------------------------------------------------------------------------------------
+
+std::string Jit::report() {
+  std::lock_guard lock(mutex_);
+  const TranslationCache::Counters& cache = cache_.counters;
+  return fmt::format(
+      "translations {} (known now {}), guest instructions {}, guest bytes {}, host bytes {}, refused {}\n"
+      "translator time {:.3f} s, code cache {} of {} bytes, evictions {}\n"
+      "links {}, invalidations {}, revivals {}\n"
+      "entries from the dispatch loop {}; exits: link {}, interpret {}, other {}\n",
+      cache.translations, cache_.known(), cache.guest_instructions, cache.guest_bytes, cache.host_bytes,
+      counters.refused.load(), static_cast<double>(counters.nanoseconds.load()) * 1e-9, cache_.code().used(),
+      cache_.code().size(), cache.evictions, cache.links, cache.invalidations, cache.revivals, counters.entries.load(),
+      counters.link_exits.load(), counters.interpret_exits.load(), counters.next_exits.load());
+}
+
+}  // namespace calco::jit

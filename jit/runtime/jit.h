@@ -1,0 +1,75 @@
+// The translator behind the dispatch loop: decides what is translated when, and runs it.
+#pragma once
+
+#include <array>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "cpu/cpu.h"
+#include "cpu/exec/translation.h"
+#include "jit/baseline/compiler.h"
+#include "jit/opt/pipeline.h"
+#include "jit/runtime/entries.h"
+#include "jit/runtime/translation_cache.h"
+
+namespace calco::jit {
+
+// -accel jit,NAME=VALUE
+struct JitOptions {
+  uint32_t threshold = 4;  // the interpreter executes a block so often before it is translated
+  size_t code_bytes = size_t{64} << 20;
+  uint64_t limit = ~uint64_t{0};       // only so many blocks are translated; to find out which one is wrong
+  unsigned maximum_instructions = 64;  // of a block
+  bool links = true;                   // direct jumps within a page go from block to block
+  opt::Options passes;
+};
+
+// Threads: execute() and translate() on each vCPU's own thread, many at once; code_changes() on any. One lock guards
+// the cache; it is taken behind the page locks of GuestMemory (a store that meets code calls code_changes() with one
+// held), so nothing that may take those is called under it. Outlives every processor that uses it.
+class Jit final : public cpu::Translator {
+ public:
+  // `processors`: all that will use it, for moments when none may execute. `any`: one of them, for its layout.
+  Jit(const JitOptions& options, cpu::ProcessorGroup& processors, const cpu::Cpu& any, Log& log);
+  ~Jit() override;
+
+  const cpu::TranslatedCode* translate(cpu::Cpu& cpu, const cpu::Block& block) override;
+  cpu::TranslationExit execute(cpu::Cpu& cpu, const cpu::TranslatedCode& code) override;
+  const void* no_code() const override { return entries_.baseline.no_code; }
+  uint32_t threshold() const override { return options_.threshold; }
+
+  // Bytes of code at a memory offset are about to change (guest_memory.h, CodeObserver).
+  void code_changes(uint64_t memory_offset, uint64_t size);
+
+  struct Counters {
+    std::atomic<uint64_t> entries = 0, link_exits = 0, interpret_exits = 0, next_exits = 0;
+    std::atomic<uint64_t> refused = 0;      // blocks that only the interpreter can execute
+    std::atomic<uint64_t> nanoseconds = 0;  // in the translator
+  } counters;
+  // For -d jit and `info jit`.
+  std::string report();
+
+ private:
+  struct Source;
+  struct Worker;  // what a translation in progress uses, one a thread at a time
+
+  Translation* translate_source(cpu::Cpu& cpu, const Source& source);
+  Translation* publish(cpu::Cpu& cpu, const Source& source, const ir::Block& block, std::unique_lock<std::mutex>& lock);
+  const cpu::TranslatedCode* follow(cpu::Cpu& cpu, Link& link);
+  void make_room(cpu::Cpu& cpu);
+  std::unique_ptr<Worker> take_worker();
+  void return_worker(std::unique_ptr<Worker> worker);
+
+  const JitOptions options_;
+  cpu::ProcessorGroup& processors_;
+  Log& log_;
+  StateLayout layout_;
+  std::mutex mutex_;
+  TranslationCache cache_;
+  Entries entries_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+};
+
+}  // namespace calco::jit

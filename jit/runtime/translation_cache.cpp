@@ -1,0 +1,170 @@
+#include "jit/runtime/translation_cache.h"
+
+#include <algorithm>
+#include <cstring>
+#include <string_view>
+
+#include "machine/core/guest_memory.h"
+
+namespace calco::jit {
+
+namespace {
+
+// JMP rel32 with padding: what takes the place of a translation's first instruction.
+uint64_t jump_bytes(const uint8_t* from, const uint8_t* to) {
+  constexpr unsigned kJumpLength = 5;
+  const auto displacement = static_cast<uint32_t>(to - (from + kJumpLength));
+  return 0xE9 | uint64_t{displacement} << 8 | uint64_t{0x909090} << 40;
+}
+
+uint64_t hash_of(const uint8_t* bytes, size_t size) {
+  return std::hash<std::string_view>{}({reinterpret_cast<const char*>(bytes), size});
+}
+
+}  // namespace
+
+std::unique_ptr<Translation> TranslationCache::create() {
+  auto translation = std::make_unique<Translation>();
+  translation->segment = code_.current_segment();
+  return translation;
+}
+
+Translation& TranslationCache::insert(std::unique_ptr<Translation> owned) {
+  Translation& translation = *owned;
+  std::memcpy(&translation.first_bytes, code_.writable(translation.entry), 8);
+  known_[key(translation.memory_offset, translation.mode_key)] = &translation;
+  pages_[translation.memory_offset / kPageSize].push_back(&translation);
+  segments_[translation.segment].push_back(std::move(owned));
+  translation.alive = true;
+  ++counters.translations;
+  counters.guest_bytes += translation.byte_length;
+  counters.guest_instructions += translation.guest_instructions;
+  counters.host_bytes += translation.host_bytes;
+  return translation;
+}
+
+Translation* TranslationCache::find(uint64_t memory_offset, uint32_t mode_key) const {
+  const auto found = known_.find(key(memory_offset, mode_key));
+  return found != known_.end() ? found->second : nullptr;
+}
+
+// --- Sleep and revival -----------------------------------------------------------------------------------------------
+
+// The first bytes are enough to find candidates by.
+uint64_t TranslationCache::sleep_key(const Translation& translation) {
+  const size_t size = std::min<size_t>(translation.guest_code.size(), 8);
+  return hash_of(translation.guest_code.data(), size) ^ (translation.memory_offset % kPageSize) << 20 ^
+         uint64_t { translation.mode_key } << 40;
+}
+
+Translation* TranslationCache::revive(uint64_t memory_offset, uint32_t mode_key, const uint8_t* bytes,
+                                      size_t available) {
+  if (sleeping_.empty()) return nullptr;
+  for (size_t size = std::min<size_t>(available, 8); size > 0; --size) {
+    const uint64_t wanted = hash_of(bytes, size) ^ (memory_offset % kPageSize) << 20 ^ uint64_t { mode_key } << 40;
+    const auto [first, last] = sleeping_.equal_range(wanted);
+    for (auto candidate = first; candidate != last; ++candidate) {
+      Translation& translation = *candidate->second;
+      const std::vector<uint8_t>& code = translation.guest_code;
+      const bool same = code.size() <= available && (size == 8 || code.size() == size) &&
+                        translation.mode_key == mode_key &&
+                        translation.memory_offset % kPageSize == memory_offset % kPageSize &&
+                        std::memcmp(code.data(), bytes, code.size()) == 0;
+      if (!same) continue;
+      sleeping_.erase(candidate);
+      translation.memory_offset = memory_offset;
+      redirect(translation, nullptr);
+      known_[key(memory_offset, mode_key)] = &translation;
+      pages_[memory_offset / kPageSize].push_back(&translation);
+      translation.alive = true;
+      ++counters.revivals;
+      return &translation;
+    }
+  }
+  return nullptr;
+}
+
+void TranslationCache::kill(Translation& translation) {
+  translation.alive = false;
+  write_entry(translation, jump_bytes(static_cast<const uint8_t*>(translation.entry), translation.head_exit));
+  disconnect_incoming(translation);
+  // A revived translation may come to lie in another page, where its links would lead astray.
+  for (Link& link : translation.links) {
+    if (link.to == nullptr) continue;
+    std::erase(link.to->incoming, &link);
+    set_target(link, link.stub);
+    link.to = nullptr;
+  }
+  const auto found = known_.find(key(translation.memory_offset, translation.mode_key));
+  if (found != known_.end() && found->second == &translation) known_.erase(found);
+}
+
+void TranslationCache::code_changes(uint64_t memory_offset, uint64_t size) {
+  const auto page = pages_.find(memory_offset / kPageSize);
+  if (page == pages_.end()) return;
+  const uint64_t first = memory_offset & ~(kCodeGranule - 1);
+  const uint64_t end = (memory_offset + size + kCodeGranule - 1) & ~(kCodeGranule - 1);
+  std::erase_if(page->second, [&](Translation* translation) {
+    const uint64_t begin = translation->memory_offset;
+    if (begin >= end || begin + translation->byte_length <= first) return false;
+    kill(*translation);
+    sleeping_.emplace(sleep_key(*translation), translation);
+    ++counters.invalidations;
+    return true;
+  });
+}
+
+void TranslationCache::evict(unsigned segment) {
+  for (const std::unique_ptr<Translation>& translation : segments_[segment]) {
+    if (translation->alive) {
+      std::erase(pages_[translation->memory_offset / kPageSize], translation.get());
+      kill(*translation);
+    }
+    ++counters.evictions;
+  }
+  std::erase_if(sleeping_, [segment](const auto& entry) { return entry.second->segment == segment; });
+  segments_[segment].clear();
+}
+
+// --- Links -----------------------------------------------------------------------------------------------------------
+
+void TranslationCache::set_target(Link& link, const uint8_t* target) {
+  if (link.cell) {
+    __atomic_store_n(reinterpret_cast<const uint8_t**>(link.site), target, __ATOMIC_RELEASE);
+    return;
+  }
+  constexpr int kDisplacementBytes = 4;
+  const uint8_t* behind = code_.executable(link.site) + kDisplacementBytes;
+  __atomic_store_n(reinterpret_cast<uint32_t*>(link.site), static_cast<uint32_t>(target - behind), __ATOMIC_RELEASE);
+}
+
+void TranslationCache::connect(Link& link, Translation& target) {
+  if (link.to == &target) return;
+  if (link.to != nullptr) std::erase(link.to->incoming, &link);
+  link.to = &target;
+  target.incoming.push_back(&link);
+  set_target(link, static_cast<const uint8_t*>(target.entry));
+  ++counters.links;
+}
+
+void TranslationCache::disconnect_incoming(Translation& translation) {
+  for (Link* link : translation.incoming) {
+    set_target(*link, link->stub);
+    link->to = nullptr;
+  }
+  translation.incoming.clear();
+}
+
+// --- Beginnings ------------------------------------------------------------------------------------------------------
+
+void TranslationCache::write_entry(Translation& translation, uint64_t bytes) {
+  __atomic_store_n(reinterpret_cast<uint64_t*>(code_.writable(translation.entry)), bytes, __ATOMIC_RELEASE);
+}
+
+void TranslationCache::redirect(Translation& translation, const void* entry) {
+  const auto* from = static_cast<const uint8_t*>(translation.entry);
+  write_entry(translation,
+              entry == nullptr ? translation.first_bytes : jump_bytes(from, static_cast<const uint8_t*>(entry)));
+}
+
+}  // namespace calco::jit
