@@ -1,7 +1,6 @@
 // AVX, AVX2, FMA and F16C on many operands: one checksum an operation, the same as on the host. Then registers across
 // signals and switches of processes, which the kernel saves by XSAVE.
 #include <immintrin.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -9,22 +8,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../checksum.h"
+
 enum { ROUNDS = 2000, FLOATS = 4099, TURNS = 300 };
-
-static uint64_t random_state = 0x9E3779B97F4A7C15;
-
-static uint64_t next_random(void) {
-  random_state ^= random_state << 13;
-  random_state ^= random_state >> 7;
-  random_state ^= random_state << 17;
-  return random_state;
-}
-
-static uint64_t mix(uint64_t sum, const void* data, unsigned size) {
-  const unsigned char* bytes = data;
-  for (unsigned i = 0; i < size; ++i) sum = (sum ^ bytes[i]) * 0x100000001B3;
-  return sum;
-}
 
 static __m256i next_vector(void) {
   return _mm256_set_epi64x((long long)next_random(), (long long)next_random(), (long long)next_random(),
