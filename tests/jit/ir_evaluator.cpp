@@ -161,15 +161,23 @@ class Evaluator {
   }
 
   void wide(const Instruction& instruction) {
-    const bool dword = type(instruction, 0) == Type::I32;
+    const Type of = type(instruction, 0);
     uint64_t& rax = state_.registers[cpu::kRax];
     uint64_t& rdx = state_.registers[cpu::kRdx];
-    const bool multiply =
-        instruction.opcode == Opcode::WideMultiply || instruction.opcode == Opcode::WideMultiplySigned;
-    const uint64_t seed = mixed(value(instruction, 0) + static_cast<uint64_t>(instruction.opcode),
-                                (dword ? static_cast<uint32_t>(rax) : rax) + (multiply ? 0 : rdx));
-    rax = dword ? static_cast<uint32_t>(seed) : seed;
-    rdx = dword ? seed >> 32 : ~seed;
+    if (instruction.opcode == Opcode::WideDivide || instruction.opcode == Opcode::WideDivideSigned) {
+      // No quotient, which might not fit, but something that depends on all operands.
+      rax = mixed(value(instruction, 0), mixed(rax & mask_of(of), rdx & mask_of(of))) & mask_of(of);
+      rdx = ~rax & mask_of(of);
+      return;
+    }
+    const bool is_signed = instruction.opcode == Opcode::WideMultiplySigned;
+    const auto extended = [&](uint64_t number) {
+      return is_signed ? static_cast<unsigned __int128>(static_cast<int64_t>(sign_extended(of, number)))
+                       : static_cast<unsigned __int128>(number & mask_of(of));
+    };
+    const unsigned __int128 product = extended(rax) * extended(value(instruction, 0));
+    rax = static_cast<uint64_t>(product) & mask_of(of);
+    rdx = static_cast<uint64_t>(product >> bits_of(of)) & mask_of(of);
   }
 
   // --- Memory

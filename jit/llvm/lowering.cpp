@@ -1,0 +1,401 @@
+#include "jit/llvm/lowering.h"
+
+#include <llvm/IR/MDBuilder.h>
+
+#include <cstddef>
+#include <cstdio>
+
+#include "fmt/format.h"
+
+namespace calco::jit {
+
+using ir::Opcode;
+
+namespace {
+
+constexpr int kRipOffset = cpu::kRip * 8;
+constexpr int32_t kPageSize = 4096;
+
+}  // namespace
+
+Lowering::Lowering(llvm::Module& module, const LoweringInput& input)
+    : module_(module),
+      context_(module.getContext()),
+      input_(input),
+      region_(input.region),
+      graph_(input.region),
+      page_groups_(input.region, input.page_cache, graph_.has_loop),
+      builder_(context_, llvm::InstSimplifyFolder(module.getDataLayout())),
+      ssa_(input.region.blocks.size(), variable::kCount, graph_.constant(),
+           [this](unsigned number) { return initial_value(number); }) {}
+
+void Lowering::run() {
+  prepare_function();
+  for (size_t i = 0; i < region_.blocks.size(); ++i) {
+    if (graph_.nodes[i].reachable) lower_block(i);
+  }
+  ssa_.remove_trivial_phis();
+  // Host code is laid out in this order.
+  for (llvm::BasicBlock* block : cold_) block->moveAfter(&function_->back());
+}
+
+void Lowering::prepare_function() {
+  std::array<llvm::Type*, kArgumentRegisters.size()> types;
+  for (size_t i = 0; i < types.size(); ++i) {
+    types[i] =
+        kArgumentRegisters[i] == cpu::kZero ? static_cast<llvm::Type*>(builder_.getPtrTy()) : builder_.getInt64Ty();
+  }
+  function_type_ = llvm::FunctionType::get(builder_.getVoidTy(), types, /*isVarArg=*/false);
+  function_ = llvm::Function::Create(function_type_, llvm::Function::ExternalLinkage, kFunctionName, module_);
+  function_->setCallingConv(llvm::CallingConv::PreserveNone);
+  function_->addFnAttr(llvm::Attribute::NoUnwind);
+  function_->addFnAttr("no-realign-stack");  // vectors are spilled unaligned: there is no register for a frame pointer
+  for (size_t i = 0; i < types.size(); ++i) {
+    if (kArgumentRegisters[i] == cpu::kZero) state_ = function_->getArg(static_cast<unsigned>(i));
+  }
+
+  llvm::BasicBlock* prologue = new_block();
+  for (size_t i = 0; i < region_.blocks.size(); ++i) {
+    heads_.push_back(graph_.nodes[i].reachable ? new_block() : nullptr);
+    // Block 0 is entered from the prologue too.
+    ssa_.set_head(i, heads_[i], graph_.nodes[i].edges_in + (i == 0 ? 1 : 0));
+  }
+  builder_.SetInsertPoint(prologue);
+  tlb_ = load_state(builder_.getPtrTy(), input_.layout.tlb);
+  prepare_groups();
+  block_ = ssa_.prologue();
+  store_variables(graph_.stored_on_entry);
+  builder_.CreateBr(heads_[0]);
+  ssa_.add_edge(ssa_.prologue(), 0, prologue);
+}
+
+void Lowering::lower_block(size_t number) {
+  block_ = number;
+  source_ = &region_.blocks[number];
+  values_.assign(source_->code.size(), nullptr);
+  dirty_ = graph_.nodes[number].dirty;
+  bail_ = nullptr;
+  builder_.SetInsertPoint(heads_[number]);
+  start_flags();
+  for (size_t i = 0; i + 1 < source_->code.size(); ++i) lower(source_->code[i], static_cast<ir::Value>(i));
+  lower_terminator(source_->terminator());
+}
+
+void Lowering::lower(const ir::Instruction& instruction, ir::Value number) {
+  llvm::Value*& value = values_[number];
+  switch (instruction.opcode) {
+    case Opcode::GetRegister:
+      value = get(instruction.auxiliary);
+      return;
+    case Opcode::SetRegister:
+      return set(instruction.auxiliary, argument(instruction, 0));
+    case Opcode::SegmentBase:
+      value = load_state(builder_.getInt64Ty(),
+                         static_cast<int>(offsetof(cpu::CpuState, segments) +
+                                          instruction.auxiliary * sizeof(cpu::Segment) + offsetof(cpu::Segment, base)));
+      return;
+    case Opcode::PageBase:
+      value = page_base();
+      return;
+    case Opcode::SetFlags:
+    case Opcode::SetFlagsWithCarry:
+    case Opcode::SetFlagsOfShift:
+    case Opcode::ChangeFlags:
+      return lower_flags(instruction);
+    case Opcode::GetFlags:
+      value = all_flags();
+      return;
+    case Opcode::Condition:
+      value = condition(instruction.auxiliary);
+      return;
+    case Opcode::Carry:
+      value = carry_flag();
+      return;
+    case Opcode::WideMultiply:
+      return wide_multiply(instruction, /*is_signed=*/false);
+    case Opcode::WideMultiplySigned:
+      return wide_multiply(instruction, /*is_signed=*/true);
+    case Opcode::WideDivide:
+      return wide_divide(instruction, /*is_signed=*/false);
+    case Opcode::WideDivideSigned:
+      return wide_divide(instruction, /*is_signed=*/true);
+    case Opcode::Load:
+      value = lower_load(instruction);
+      return;
+    case Opcode::Store:
+      return lower_store(instruction);
+    case Opcode::HostAddress:
+      value = lower_host_address(instruction);
+      return;
+    case Opcode::LoadHost:
+      value = load_host(type_of(instruction.type), argument(instruction, 0));
+      return;
+    case Opcode::StoreHost:
+      return store_host(argument(instruction, 1), argument(instruction, 0));
+    case Opcode::AtomicExchange:
+    case Opcode::AtomicAdd:
+    case Opcode::AtomicAnd:
+    case Opcode::AtomicOr:
+    case Opcode::AtomicXor:
+    case Opcode::AtomicCompareExchange:
+      value = lower_atomic(instruction);
+      return;
+    case Opcode::Fence:
+      builder_.CreateFence(llvm::AtomicOrdering::SequentiallyConsistent);
+      return;
+    case Opcode::BailIf:
+      return branch_unlikely(argument(instruction, 0), bail_block(instruction));
+    case Opcode::Interpret:
+      return interpret(instruction);
+    case Opcode::HostVector:
+      value = lower_vector(instruction);
+      return;
+    default:
+      value = lower_integer(instruction);
+  }
+}
+
+// --- Ways out and to other blocks
+// ----------------------------------------------------------------------------------------
+
+void Lowering::lower_terminator(const ir::Instruction& instruction) {
+  switch (instruction.opcode) {
+    case Opcode::Jump:
+      return lower_branch(nullptr, static_cast<int32_t>(instruction.immediate),
+                          static_cast<int32_t>(instruction.immediate));
+    case Opcode::Branch:
+      return lower_branch(argument(instruction, 0), ir::taken_target(instruction), ir::not_taken_target(instruction));
+    case Opcode::JumpIndirect:
+      return lower_indirect_jump(instruction);
+    default:
+      store_for_exit();
+      return leave(static_cast<int32_t>(instruction.immediate), ExitReason::Interpret);
+  }
+}
+
+void Lowering::lower_branch(llvm::Value* condition, int32_t taken, int32_t not_taken) {
+  flags_to_variables();
+  llvm::BasicBlock* from = builder_.GetInsertBlock();
+  llvm::BasicBlock* if_taken = edge_to(taken);
+  builder_.SetInsertPoint(from);
+  if (taken == not_taken) {
+    builder_.CreateBr(if_taken);
+    return;
+  }
+  llvm::BasicBlock* if_not = edge_to(not_taken);
+  builder_.SetInsertPoint(from);
+  builder_.CreateCondBr(condition, if_taken, if_not);
+}
+
+void Lowering::lower_indirect_jump(const ir::Instruction& instruction) {
+  store_for_exit();
+  store_state(argument(instruction, 0), kRipOffset);
+  tail_call(tail_target("probe", Thunk::Kind::Jump, input_.entries.probe));
+}
+
+// Where the way to `target` begins. Moves the insertion point.
+llvm::BasicBlock* Lowering::edge_to(int32_t target) {
+  const auto block = graph_.block_at(target);
+  if (!block) return exit_to(target);
+  if (RegionGraph::is_back_edge(block_, *block)) return back_edge_to(*block, target);
+  ssa_.add_edge(block_, *block, builder_.GetInsertBlock());
+  return heads_[*block];
+}
+
+// Every way round asks whether somebody wants the processor.
+llvm::BasicBlock* Lowering::back_edge_to(size_t block, int32_t target) {
+  llvm::BasicBlock* poll = new_block();
+  llvm::BasicBlock* wanted = new_cold_block();
+  builder_.SetInsertPoint(wanted);
+  store_for_exit();
+  leave(target, ExitReason::Next);
+  builder_.SetInsertPoint(poll);
+  llvm::LoadInst* request = builder_.CreateLoad(builder_.getInt32Ty(), state_pointer(input_.layout.exit_request));
+  request->setVolatile(true);
+  llvm::Value* none = builder_.CreateICmpEQ(request, builder_.getInt32(0));
+  builder_.CreateCondBr(none, heads_[block], wanted, llvm::MDBuilder(context_).createBranchWeights(2000, 1));
+  ssa_.add_edge(block_, block, poll);
+  return poll;
+}
+
+llvm::BasicBlock* Lowering::exit_to(int32_t target) {
+  llvm::BasicBlock* exit = new_block();
+  builder_.SetInsertPoint(exit);
+  store_for_exit();
+  if (target >= 0 && target < kPageSize) {
+    void** cell = input_.link_cell(target);
+    tail_call(tail_target(fmt::format("link_{:x}", target), Thunk::Kind::Cell, cell));
+  } else {
+    store_state(builder_.CreateAdd(page_base(), builder_.getInt64(static_cast<uint64_t>(int64_t{target}))), kRipOffset);
+    tail_call(tail_target("probe", Thunk::Kind::Jump, input_.entries.probe));
+  }
+  return exit;
+}
+
+// Leaves the guest instruction to the interpreter, with nothing of it done.
+llvm::BasicBlock* Lowering::bail_block(const ir::Instruction& instruction) {
+  if (bail_ != nullptr && bail_guest_ == instruction.guest) return bail_;
+  bail_ = new_cold_block();
+  bail_guest_ = instruction.guest;
+  const llvm::IRBuilderBase::InsertPointGuard guard(builder_);
+  builder_.SetInsertPoint(bail_);
+  store_for_exit();
+  leave(source_->guest[instruction.guest].page_offset, ExitReason::Interpret);
+  return bail_;
+}
+
+void Lowering::leave(int32_t page_offset, ExitReason reason) {
+  store_state(builder_.CreateAdd(page_base(), builder_.getInt64(static_cast<uint64_t>(int64_t{page_offset}))),
+              kRipOffset);
+  store_state(builder_.getInt64(static_cast<uint64_t>(reason)), input_.layout.exit_reason);
+  tail_call(tail_target("exit", Thunk::Kind::Jump, input_.entries.exit));
+}
+
+void Lowering::tail_call(llvm::Function* function) {
+  std::array<llvm::Value*, kArgumentRegisters.size()> arguments;
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    arguments[i] = kArgumentRegisters[i] == cpu::kZero ? state_ : get(kArgumentRegisters[i]);
+  }
+  llvm::CallInst* call = builder_.CreateCall(function, arguments);
+  call->setCallingConv(llvm::CallingConv::PreserveNone);
+  call->setTailCallKind(llvm::CallInst::TCK_MustTail);
+  builder_.CreateRetVoid();
+}
+
+void Lowering::interpret(const ir::Instruction& instruction) {
+  store_for_call();
+  input_.operations.push_back(source_->interpreted[instruction.immediate]);
+  llvm::Constant* operation = builder_.getInt64(reinterpret_cast<uintptr_t>(&input_.operations.back()));
+  call_runtime("interpret", input_.entries.interpret, builder_.getVoidTy(),
+               {state_, llvm::ConstantExpr::getIntToPtr(operation, builder_.getPtrTy())});
+  forget_pages();
+  dirty_ = 0;
+  for (unsigned number = 0; number < variable::kCount; ++number) {
+    if ((graph_.touched & variable_bit(number)) == 0) continue;
+    ssa_.write(block_, number, load_state(variable_type(number), variable_offset(number)));
+  }
+  flags_ = {};
+  bail_ = nullptr;
+}
+
+llvm::Function* Lowering::symbol(const std::string& name, Thunk::Kind kind, const void* target,
+                                 llvm::FunctionType* type, unsigned convention) {
+  if (llvm::Function* known = module_.getFunction(name)) return known;
+  thunks_.push_back({name, kind, target});
+  llvm::Function* function = llvm::Function::Create(type, llvm::Function::ExternalLinkage, name, module_);
+  function->setCallingConv(convention);
+  function->setDSOLocal(true);  // it is in the same allocation
+  function->addFnAttr(llvm::Attribute::NoUnwind);
+  return function;
+}
+
+llvm::Function* Lowering::tail_target(const std::string& name, Thunk::Kind kind, const void* target) {
+  return symbol(name, kind, target, function_type_, llvm::CallingConv::PreserveNone);
+}
+
+llvm::CallInst* Lowering::call_runtime(const char* name, const void* target, llvm::Type* result,
+                                       llvm::ArrayRef<llvm::Value*> arguments) {
+  std::vector<llvm::Type*> types;
+  for (const llvm::Value* each : arguments) types.push_back(each->getType());
+  llvm::Function* function = symbol(name, Thunk::Kind::Call, target, llvm::FunctionType::get(result, types, false),
+                                    llvm::CallingConv::PreserveAll);
+  llvm::CallInst* call = builder_.CreateCall(function, arguments);
+  call->setCallingConv(llvm::CallingConv::PreserveAll);
+  return call;
+}
+
+// --- Guest state
+// ---------------------------------------------------------------------------------------------------------
+
+llvm::Value* Lowering::initial_value(unsigned number) {
+  for (size_t i = 0; i < kArgumentRegisters.size(); ++i) {
+    if (number < cpu::kZero && kArgumentRegisters[i] == number) return function_->getArg(static_cast<unsigned>(i));
+  }
+  const llvm::IRBuilderBase::InsertPointGuard guard(builder_);
+  llvm::BasicBlock& prologue = function_->getEntryBlock();
+  if (prologue.getTerminator() != nullptr) {
+    builder_.SetInsertPoint(prologue.getTerminator());
+  } else {
+    builder_.SetInsertPoint(&prologue);
+  }
+  return load_state(variable_type(number), variable_offset(number));
+}
+
+llvm::Type* Lowering::variable_type(unsigned number) {
+  if (number == variable::kFlagKind) return builder_.getInt32Ty();
+  if (number < variable::kVector) return builder_.getInt64Ty();
+  return llvm::FixedVectorType::get(builder_.getInt64Ty(), graph_.wide_vectors ? 4 : 2);
+}
+
+int Lowering::variable_offset(unsigned number) const {
+  constexpr int kFlags = offsetof(cpu::CpuState, flags);
+  switch (number) {
+    case variable::kFlagFirst:
+      return kFlags + static_cast<int>(offsetof(cpu::LazyFlags, first));
+    case variable::kFlagSecond:
+      return kFlags + static_cast<int>(offsetof(cpu::LazyFlags, second));
+    case variable::kFlagKind:
+      return kFlags + static_cast<int>(offsetof(cpu::LazyFlags, kind));
+    default:
+      if (number < 16) return static_cast<int>(number) * 8;
+      return static_cast<int>(offsetof(cpu::CpuState, vectors) +
+                              (number - variable::kVector) * sizeof(cpu::VectorRegister));
+  }
+}
+
+void Lowering::set(unsigned number, llvm::Value* value) {
+  ssa_.write(block_, number, value);
+  dirty_ |= variable_bit(number);
+  bail_ = nullptr;
+}
+
+llvm::Value* Lowering::state_pointer(int offset) {
+  return builder_.CreateConstInBoundsGEP1_64(builder_.getInt8Ty(), state_,
+                                             static_cast<uint64_t>(int64_t{offset - kStateBias}));
+}
+
+llvm::Value* Lowering::load_state(llvm::Type* type, int offset) {
+  return builder_.CreateAlignedLoad(type, state_pointer(offset), llvm::Align(type->isIntegerTy(32) ? 4 : 8));
+}
+
+void Lowering::store_state(llvm::Value* value, int offset) {
+  builder_.CreateAlignedStore(value, state_pointer(offset), llvm::Align(value->getType()->isIntegerTy(32) ? 4 : 8));
+}
+
+void Lowering::store_variables(VariableSet set) {
+  for (unsigned number = 0; number < variable::kCount; ++number) {
+    if ((set & ~kFlagVariables & variable_bit(number)) != 0) store_state(get(number), variable_offset(number));
+  }
+  if ((set & kFlagVariables) == 0) return;
+  const auto words = flag_words();
+  for (unsigned i = 0; i < words.size(); ++i) store_state(words[i], variable_offset(variable::kFlagFirst + i));
+}
+
+llvm::Value* Lowering::page_base() { return load_state(builder_.getInt64Ty(), kRipOffset); }
+
+// --- Small helpers
+// -------------------------------------------------------------------------------------------------------
+
+llvm::BasicBlock* Lowering::new_cold_block() {
+  cold_.push_back(new_block());
+  return cold_.back();
+}
+
+void Lowering::branch_unlikely(llvm::Value* condition, llvm::BasicBlock* unlikely) {
+  llvm::BasicBlock* next = new_block();
+  builder_.CreateCondBr(condition, unlikely, next, llvm::MDBuilder(context_).createBranchWeights(1, 2000));
+  builder_.SetInsertPoint(next);
+}
+
+llvm::Type* Lowering::type_of(ir::Type type) { return builder_.getIntNTy(ir::bits_of(type)); }
+
+llvm::Value* Lowering::argument(const ir::Instruction& instruction, unsigned index) {
+  const ir::Value number = instruction.arguments[index];
+  const ir::Instruction& definition = (*source_)[number];
+  // Constants are made where they are used.
+  if (definition.opcode == Opcode::Constant)
+    return builder_.getIntN(ir::bits_of(definition.type), definition.immediate);
+  return values_[number];
+}
+
+}  // namespace calco::jit

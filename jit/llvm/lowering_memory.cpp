@@ -1,0 +1,236 @@
+// Guest memory: the software TLB of cpu/mmu/tlb.h, and host addresses.
+#include <cstddef>
+
+#include "cpu/mmu/tlb.h"
+#include "jit/llvm/lowering.h"
+#include "llvm/IR/MDBuilder.h"
+
+namespace calco::jit {
+
+using ir::Opcode;
+using llvm::Value;
+
+namespace {
+
+constexpr uint64_t kPageOffset = 0xFFF;
+constexpr unsigned kEntryShift = 5;
+static_assert(sizeof(cpu::TlbEntry) == 1 << kEntryShift);
+
+}  // namespace
+
+// --- The TLB
+// -------------------------------------------------------------------------------------------------------------
+
+Lowering::Access Lowering::access(const ir::Instruction& instruction, unsigned size, bool write) {
+  const auto place = static_cast<ir::Value>(&instruction - source_->code.data());
+  Access result;
+  result.linear = argument(instruction, 0);
+  result.size = size;
+  result.write = write;
+  result.group = page_groups_.group_of(block_, place);
+  result.slow = new_cold_block();
+  return result;
+}
+
+// What must equal the tag: the page of the access's last byte, so that crossing the page's end never does.
+Value* Lowering::touched_page(const Access& access) {
+  if (access.aligned) {
+    // The bits below the size take part in the comparison. An aligned access crosses nothing.
+    return builder_.CreateAnd(access.linear, ~kPageOffset | (access.size - 1));
+  }
+  Value* const last = builder_.CreateAdd(access.linear, builder_.getInt64(access.size - 1));
+  return builder_.CreateAnd(last, ~kPageOffset);
+}
+
+Value* Lowering::look_up(const Access& access) {
+  Value* const page = touched_page(access);
+  return access.group == PageGroups::kNone ? look_up_in_tlb(access, page) : look_up_in_group(access, page);
+}
+
+namespace {
+
+Value* field(llvm::IRBuilderBase& builder, Value* entry, size_t offset) {
+  return builder.CreateLoad(builder.getInt64Ty(),
+                            builder.CreateConstInBoundsGEP1_64(builder.getInt8Ty(), entry, offset));
+}
+
+}  // namespace
+
+Value* Lowering::tlb_entry(Value* linear) {
+  Value* const offset =
+      builder_.CreateAnd(builder_.CreateLShr(linear, 12 - kEntryShift), (cpu::kTlbEntries - 1) << kEntryShift);
+  return builder_.CreateInBoundsGEP(builder_.getInt8Ty(), tlb_, offset);
+}
+
+Value* Lowering::look_up_in_tlb(const Access& access, Value* page) {
+  Value* const entry = tlb_entry(access.linear);
+  const size_t tag = access.write ? offsetof(cpu::TlbEntry, write) : offsetof(cpu::TlbEntry, read);
+  branch_unlikely(builder_.CreateICmpNE(page, field(builder_, entry, tag)), access.slow);
+  return builder_.CreateAdd(access.linear, field(builder_, entry, offsetof(cpu::TlbEntry, addend)));
+}
+
+// First asks for the group's last page, which is in registers, then the TLB, which becomes the group's page. A page
+// stays good until the code is left, or calls something: another processor that takes permissions away waits until this
+// one has answered its request to leave (back_edge_to).
+Value* Lowering::look_up_in_group(const Access& access, Value* page) {
+  const GroupSlots& slots = groups_[static_cast<size_t>(access.group)];
+  llvm::BasicBlock* const miss = new_cold_block();
+  llvm::BasicBlock* const hit = new_block();
+  Value* const known = builder_.CreateLoad(builder_.getInt64Ty(), access.write ? slots.write : slots.read);
+  builder_.CreateCondBr(builder_.CreateICmpEQ(page, known), hit, miss,
+                        llvm::MDBuilder(context_).createBranchWeights(200, 1));
+  builder_.SetInsertPoint(miss);
+  Value* const entry = tlb_entry(access.linear);
+  Value* const read = field(builder_, entry, offsetof(cpu::TlbEntry, read));
+  Value* const write = field(builder_, entry, offsetof(cpu::TlbEntry, write));
+  llvm::BasicBlock* const found = new_cold_block();
+  builder_.CreateCondBr(builder_.CreateICmpEQ(page, access.write ? write : read), found, access.slow,
+                        llvm::MDBuilder(context_).createBranchWeights(200, 1));
+  builder_.SetInsertPoint(found);
+  builder_.CreateStore(read, slots.read);
+  builder_.CreateStore(write, slots.write);
+  builder_.CreateStore(field(builder_, entry, offsetof(cpu::TlbEntry, addend)), slots.addend);
+  builder_.CreateBr(hit);
+  builder_.SetInsertPoint(hit);
+  return builder_.CreateAdd(access.linear, builder_.CreateLoad(builder_.getInt64Ty(), slots.addend));
+}
+
+void Lowering::prepare_groups() {
+  for (unsigned i = 0; i < page_groups_.count(); ++i) {
+    auto slot = [&] { return builder_.CreateAlloca(builder_.getInt64Ty()); };
+    groups_.push_back({slot(), slot(), slot()});
+    builder_.CreateStore(builder_.getInt64(0), groups_.back().addend);
+  }
+  forget_pages();
+}
+
+void Lowering::forget_pages() {
+  for (const GroupSlots& group : groups_) {
+    builder_.CreateStore(builder_.getInt64(cpu::kTlbInvalid), group.read);
+    builder_.CreateStore(builder_.getInt64(cpu::kTlbInvalid), group.write);
+  }
+}
+
+// --- Accesses
+// ------------------------------------------------------------------------------------------------------------
+
+Value* Lowering::site(const ir::Instruction& instruction, unsigned size, uint32_t bits) {
+  const unsigned page_offset = source_->guest[instruction.guest].page_offset;
+  const bool stack = (instruction.auxiliary & ir::kStackAccess) != 0;
+  return builder_.getInt32(access_site(page_offset, size, stack) | bits);
+}
+
+Value* Lowering::lower_load(const ir::Instruction& instruction) {
+  const unsigned size = ir::bytes_of(instruction.type);
+  llvm::Type* const type = type_of(instruction.type);
+  const Access access = this->access(instruction, size, /*write=*/false);
+  Value* const fast = load_host(type, look_up(access));
+  llvm::BasicBlock* const fast_end = builder_.GetInsertBlock();
+  llvm::BasicBlock* const done = new_block();
+  builder_.CreateBr(done);
+
+  builder_.SetInsertPoint(access.slow);
+  store_for_call();
+  Value* const raw = call_runtime("load", input_.entries.load, builder_.getInt64Ty(),
+                                  {state_, access.linear, site(instruction, size, 0)});
+  Value* const slow = builder_.CreateTrunc(raw, type);
+  forget_pages();
+  builder_.CreateBr(done);
+
+  builder_.SetInsertPoint(done);
+  llvm::PHINode* const value = builder_.CreatePHI(type, 2);
+  value->addIncoming(fast, fast_end);
+  value->addIncoming(slow, access.slow);
+  return value;
+}
+
+void Lowering::lower_store(const ir::Instruction& instruction) {
+  Value* const value = argument(instruction, 1);
+  const unsigned size = value->getType()->getIntegerBitWidth() / 8;
+  llvm::BasicBlock* const bail = bail_block(instruction);
+  const Access access = this->access(instruction, size, /*write=*/true);
+  store_host(value, look_up(access));
+  llvm::BasicBlock* const done = new_block();
+  builder_.CreateBr(done);
+
+  builder_.SetInsertPoint(access.slow);
+  store_for_call();
+  Value* const raw = builder_.CreateZExt(value, builder_.getInt64Ty());
+  Value* const refused = call_runtime("store", input_.entries.store, builder_.getInt64Ty(),
+                                      {state_, access.linear, site(instruction, size, 0), raw});
+  forget_pages();
+  builder_.CreateCondBr(builder_.CreateICmpEQ(refused, builder_.getInt64(0)), done, bail);
+
+  builder_.SetInsertPoint(done);
+}
+
+Value* Lowering::lower_host_address(const ir::Instruction& instruction) {
+  const auto size = static_cast<unsigned>(instruction.immediate & 0xFF);
+  const bool write = (instruction.immediate & ir::kHostWrite) != 0;
+  llvm::BasicBlock* const bail = bail_block(instruction);
+  Access access = this->access(instruction, size, write);
+  access.aligned = (instruction.immediate & ir::kHostAligned) != 0;
+  Value* const fast = look_up(access);
+  llvm::BasicBlock* const fast_end = builder_.GetInsertBlock();
+  llvm::BasicBlock* const done = new_block();
+  builder_.CreateBr(done);
+
+  builder_.SetInsertPoint(access.slow);
+  store_for_call();
+  const uint32_t bits = (write ? kSiteWrite : 0) | (access.aligned ? kSiteAligned : 0);
+  Value* const slow = call_runtime("host_address", input_.entries.host_address, builder_.getInt64Ty(),
+                                   {state_, access.linear, site(instruction, size, bits)});
+  forget_pages();
+  builder_.CreateCondBr(builder_.CreateICmpNE(slow, builder_.getInt64(0)), done, bail);
+
+  builder_.SetInsertPoint(done);
+  llvm::PHINode* const address = builder_.CreatePHI(builder_.getInt64Ty(), 2);
+  address->addIncoming(fast, fast_end);
+  address->addIncoming(slow, access.slow);
+  return address;
+}
+
+// --- Host addresses
+// ------------------------------------------------------------------------------------------------------
+
+Value* Lowering::host_pointer(Value* address) { return builder_.CreateIntToPtr(address, builder_.getPtrTy()); }
+
+// Volatile: other processors see guest memory too, so accesses are made once each and in their order, which on the host
+// is the guest's (x86 memory model).
+Value* Lowering::load_host(llvm::Type* type, Value* address) {
+  return builder_.CreateAlignedLoad(type, host_pointer(address), llvm::Align(1), /*isVolatile=*/true);
+}
+
+void Lowering::store_host(Value* value, Value* address) {
+  builder_.CreateAlignedStore(value, host_pointer(address), llvm::Align(1), /*isVolatile=*/true);
+}
+
+Value* Lowering::lower_atomic(const ir::Instruction& instruction) {
+  constexpr auto kOrder = llvm::AtomicOrdering::SequentiallyConsistent;
+  Value* const pointer = host_pointer(argument(instruction, 0));
+  Value* const operand = argument(instruction, 1);
+  // Said to be aligned so that it becomes one locked instruction, which the host executes at any address.
+  const llvm::Align alignment(operand->getType()->getIntegerBitWidth() / 8);
+  if (instruction.opcode == Opcode::AtomicCompareExchange) {
+    Value* const result =
+        builder_.CreateAtomicCmpXchg(pointer, operand, argument(instruction, 2), alignment, kOrder, kOrder);
+    return builder_.CreateExtractValue(result, 0);
+  }
+  auto operation = [&] {
+    switch (instruction.opcode) {
+      case Opcode::AtomicAdd:
+        return llvm::AtomicRMWInst::Add;
+      case Opcode::AtomicAnd:
+        return llvm::AtomicRMWInst::And;
+      case Opcode::AtomicOr:
+        return llvm::AtomicRMWInst::Or;
+      case Opcode::AtomicXor:
+        return llvm::AtomicRMWInst::Xor;
+      default:
+        return llvm::AtomicRMWInst::Xchg;
+    }
+  };
+  return builder_.CreateAtomicRMW(operation(), pointer, operand, alignment, kOrder);
+}
+
+}  // namespace calco::jit

@@ -1,0 +1,33 @@
+// LLVM's passes over a region, and its code generator.
+#pragma once
+
+#include <llvm/ADT/SmallVector.h>
+#include <llvm/IR/Module.h>
+#include <llvm/IR/PassManager.h>
+#include <llvm/Passes/PassBuilder.h>
+#include <llvm/Target/TargetMachine.h>
+
+#include <memory>
+
+namespace calco::jit {
+
+class Pipeline {
+ public:
+  // For the machine that this program runs on; target() is null where LLVM does not know it.
+  Pipeline(bool optimise, bool fast_code);
+
+  llvm::TargetMachine* target() { return target_.get(); }
+  void optimise(llvm::Module& module);
+  // An object file.
+  llvm::SmallVector<char, 0> generate_object(llvm::Module& module);
+
+ private:
+  std::unique_ptr<llvm::TargetMachine> target_;
+  llvm::LoopAnalysisManager loop_analyses_;
+  llvm::FunctionAnalysisManager function_analyses_;
+  llvm::CGSCCAnalysisManager call_graph_analyses_;
+  llvm::ModuleAnalysisManager module_analyses_;
+  llvm::FunctionPassManager passes_;
+};
+
+}  // namespace calco::jit

@@ -1,0 +1,184 @@
+#include "jit/llvm/region_graph.h"
+
+#include "cpu/flags.h"
+#include "cpu/state.h"
+#include "jit/runtime/abi.h"
+
+namespace calco::jit {
+
+using ir::Opcode;
+
+VariableSet argument_variables() {
+  VariableSet set = 0;
+  for (const uint8_t number : kArgumentRegisters) {
+    if (number != cpu::kZero) set |= variable_bit(number);
+  }
+  return set;
+}
+
+namespace {
+
+constexpr VariableSet vectors_of(uint16_t registers) { return VariableSet{registers} << variable::kVector; }
+constexpr VariableSet kAccumulators = variable_bit(cpu::kRax) | variable_bit(cpu::kRdx);
+
+bool is_wide_arithmetic(Opcode opcode) {
+  return opcode == Opcode::WideMultiply || opcode == Opcode::WideMultiplySigned || opcode == Opcode::WideDivide ||
+         opcode == Opcode::WideDivideSigned;
+}
+
+}  // namespace
+
+VariableSet variables_written(const ir::Block& block, const ir::Instruction& instruction) {
+  VariableSet set = 0;
+  if (instruction.opcode == Opcode::SetRegister) set |= variable_bit(instruction.auxiliary);
+  if (is_wide_arithmetic(instruction.opcode)) set |= kAccumulators;
+  if (instruction.opcode == Opcode::HostVector) set |= vectors_of(block.vectors[instruction.immediate].writes);
+  if (instruction.opcode != Opcode::Interpret && (ir::info(instruction.opcode).effects & ir::kWritesFlags) != 0) {
+    set |= kFlagVariables;
+  }
+  return set;
+}
+
+VariableSet variables_read(const ir::Block& block, const ir::Instruction& instruction) {
+  VariableSet set = 0;
+  if (instruction.opcode == Opcode::GetRegister) set |= variable_bit(instruction.auxiliary);
+  if (is_wide_arithmetic(instruction.opcode)) set |= kAccumulators;
+  if (instruction.opcode == Opcode::HostVector) set |= vectors_of(block.vectors[instruction.immediate].reads);
+  if (instruction.opcode != Opcode::Interpret && (ir::info(instruction.opcode).effects & ir::kReadsFlags) != 0) {
+    set |= kFlagVariables;
+  }
+  return set;
+}
+
+RegionGraph::RegionGraph(const Region& region) : nodes(region.blocks.size()), region_(region) {
+  find_edges(region);
+  find_uses(region);
+  find_dirty(region);
+  find_flag_kinds(region);
+}
+
+std::optional<size_t> RegionGraph::block_at(int32_t target) const {
+  for (size_t i = 0; i < region_.blocks.size(); ++i) {
+    if (region_.blocks[i].page_offset == target) return i;
+  }
+  return std::nullopt;
+}
+
+std::vector<size_t> RegionGraph::successors(const ir::Block& block) const {
+  const ir::Instruction& last = block.terminator();
+  std::vector<size_t> result;
+  auto add = [&](int32_t target) {
+    if (const auto index = block_at(target)) result.push_back(*index);
+  };
+  if (last.opcode == Opcode::Jump) add(static_cast<int32_t>(last.immediate));
+  if (last.opcode == Opcode::Branch) {
+    add(ir::taken_target(last));
+    if (ir::not_taken_target(last) != ir::taken_target(last)) add(ir::not_taken_target(last));
+  }
+  return result;
+}
+
+void RegionGraph::find_edges(const Region& region) {
+  for (const ir::Block& block : region.blocks) successors_.push_back(successors(block));
+  std::vector<size_t> todo{0};
+  nodes[0].reachable = true;
+  while (!todo.empty()) {
+    const size_t from = todo.back();
+    todo.pop_back();
+    for (const size_t to : successors_[from]) {
+      ++nodes[to].edges_in;
+      has_loop |= is_back_edge(from, to);
+      if (nodes[to].reachable) continue;
+      nodes[to].reachable = true;
+      todo.push_back(to);
+    }
+  }
+}
+
+void RegionGraph::find_uses(const Region& region) {
+  touched = argument_variables();
+  for (const ir::Block& block : region.blocks) {
+    for (const ir::Instruction& instruction : block.code) {
+      const VariableSet writes = variables_written(block, instruction);
+      written |= writes;
+      interprets |= instruction.opcode == Opcode::Interpret;
+      touched |= writes | variables_read(block, instruction);
+      if (instruction.opcode != Opcode::HostVector) continue;
+      const ir::HostVectorInstruction& vector = block.vectors[instruction.immediate];
+      wide_vectors |= vector.vex || vector.long_vector;
+    }
+  }
+}
+
+void RegionGraph::find_dirty(const Region& region) {
+  if (has_loop) stored_on_entry = argument_variables() & ~written;
+  nodes[0].dirty = argument_variables() & ~stored_on_entry;
+  bool changed = true;
+  while (changed) {
+    changed = false;
+    for (size_t i = 0; i < nodes.size(); ++i) {
+      if (!nodes[i].reachable) continue;
+      VariableSet dirty = nodes[i].dirty;
+      for (const ir::Instruction& instruction : region.blocks[i].code) {
+        dirty = instruction.opcode == Opcode::Interpret ? 0 : dirty | variables_written(region.blocks[i], instruction);
+      }
+      for (const size_t to : successors_[i]) {
+        changed |= (dirty & ~nodes[to].dirty) != 0;
+        nodes[to].dirty |= dirty;
+      }
+    }
+  }
+}
+
+namespace {
+
+// Unvisited, a known kind, or kMixed.
+constexpr uint32_t kMixed = ~uint32_t{0};
+
+uint32_t kind_after(const ir::Block& block, const ir::Instruction& instruction, uint32_t before) {
+  auto log2_size = [&](ir::Value value) {
+    return static_cast<unsigned>(block[value].type) - static_cast<unsigned>(ir::Type::I8);
+  };
+  switch (instruction.opcode) {
+    case Opcode::SetFlags: {
+      const auto kind = static_cast<cpu::FlagKind>(instruction.auxiliary);
+      return cpu::flag_kind(kind, kind == cpu::FlagKind::Explicit ? 3 : log2_size(instruction.arguments[0]));
+    }
+    case Opcode::ChangeFlags:
+      return cpu::flag_kind(cpu::FlagKind::Explicit, 3);
+    case Opcode::SetFlagsWithCarry:
+    case Opcode::SetFlagsOfShift:
+    case Opcode::Interpret:
+      return kMixed;
+    default:
+      return before;
+  }
+}
+
+}  // namespace
+
+void RegionGraph::find_flag_kinds(const Region& region) {
+  std::vector<std::optional<uint32_t>> entering(nodes.size());
+  entering[0] = kMixed;
+  bool changed = true;
+  while (changed) {
+    changed = false;
+    for (size_t i = 0; i < nodes.size(); ++i) {
+      if (!entering[i]) continue;
+      uint32_t kind = *entering[i];
+      for (const ir::Instruction& instruction : region.blocks[i].code) {
+        kind = kind_after(region.blocks[i], instruction, kind);
+      }
+      for (const size_t to : successors_[i]) {
+        const uint32_t joined = !entering[to] || *entering[to] == kind ? kind : kMixed;
+        changed |= entering[to] != joined;
+        entering[to] = joined;
+      }
+    }
+  }
+  for (size_t i = 0; i < nodes.size(); ++i) {
+    if (entering[i] && *entering[i] != kMixed) nodes[i].flag_kind = entering[i];
+  }
+}
+
+}  // namespace calco::jit

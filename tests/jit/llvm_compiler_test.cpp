@@ -1,0 +1,273 @@
+// What LLVM makes of regions does what their IR says.
+#include <gtest/gtest.h>
+
+#include <optional>
+
+#include "jit/llvm/compiler.h"
+#include "tests/jit/ir_text.h"
+#include "tests/jit/random_block.h"
+#include "tests/jit/translation_rig.h"
+
+namespace calco::jit {
+namespace {
+
+using cpu::FlagKind;
+
+// Compiles regions and runs them on a rig.
+struct LlvmRig : TranslationRig {
+  explicit LlvmRig(LlvmOptions options = {}) : compiler(layout(), entries, std::move(options)) {}
+
+  void compile(std::vector<ir::Block> blocks) {
+    region = compiler.compile({std::move(blocks)}, [this](int32_t target) { return link_cell(target); });
+    ASSERT_TRUE(region) << compiler.refusal();
+  }
+  void run(std::vector<ir::Block> blocks) {
+    compile(std::move(blocks));
+    if (region) enter(region.entry());
+  }
+  uint64_t& reg(unsigned number) { return state.cpu.registers[number]; }
+
+  LlvmCompiler compiler;
+  CompiledRegion region;
+};
+
+TEST(LlvmCompiler, AllRegistersComeBack) {
+  LlvmRig rig;
+  for (unsigned i = 0; i < 16; ++i) rig.reg(i) = 100 + i;
+  rig.run(
+      {ir::block_of({"%0 = get_register rax\n set_register r10, %0\n %2 = get_register r15\n set_register rbx, %2\n"
+                     "leave 0x55"})});
+  for (unsigned i = 0; i < 16; ++i) {
+    EXPECT_EQ(rig.reg(i), i == cpu::kR10 ? 100u : i == cpu::kRbx ? 115u : 100 + i) << i;
+  }
+  EXPECT_TRUE(rig.left_to_interpreter());
+  EXPECT_EQ(rig.offset(), 0x55u);
+}
+
+// --- Random blocks against the evaluator -----------------------------------------------------------------------------
+
+bool has(const ir::Block& block, std::initializer_list<ir::Opcode> opcodes) {
+  for (const ir::Instruction& instruction : block.code) {
+    for (const ir::Opcode opcode : opcodes) {
+      if (instruction.opcode == opcode) return true;
+    }
+  }
+  return false;
+}
+
+// The evaluator's 256 bytes of memory behind the rig's slow paths. Keeps the state as access number `watched` saw it,
+// and refuses that access, if it can be.
+struct EvaluatedMemory {
+  EvaluatedMemory(TranslationRig& rig, ir::EvaluatedState& state, unsigned watched)
+      : state_(state), accesses_left_(watched) {
+    rig.fills_tlb = false;
+    rig.load = [this, &rig](uint64_t linear, uint32_t site) {
+      uint64_t value = 0;
+      for (unsigned i = 0; i < site_size(site); ++i) value |= uint64_t{state_.memory[(linear + i) & 0xFF]} << (8 * i);
+      is_watched(rig);
+      return value;
+    };
+    rig.store = [this, &rig](uint64_t linear, uint32_t site, uint64_t value) {
+      if (is_watched(rig)) return false;
+      for (unsigned i = 0; i < site_size(site); ++i) {
+        state_.memory[(linear + i) & 0xFF] = static_cast<uint8_t>(value >> (8 * i));
+      }
+      return true;
+    };
+    rig.host_address = [this, &rig](uint64_t linear, uint32_t site) -> uint8_t* {
+      if (is_watched(rig)) return nullptr;
+      wrapped |= (linear & 0xFF) + site_size(site) > 0x100;
+      return wrapped ? nullptr : &state_.memory[linear & 0xFF];
+    };
+  }
+  bool wrapped = false;
+  std::optional<cpu::CpuState> seen;
+  uint32_t seen_site = 0;
+
+ private:
+  bool is_watched(const TranslationRig& rig) {
+    if (accesses_left_-- != 0) return false;
+    seen = rig.at_slow_path;
+    seen_site = rig.last_site;
+    return true;
+  }
+
+  ir::EvaluatedState& state_;
+  unsigned accesses_left_;
+};
+
+void load_state(TranslationRig& rig, const ir::EvaluatedState& from) {
+  for (unsigned i = 0; i < 16; ++i) rig.state.cpu.registers[i] = from.registers[i];
+  rig.state.cpu.flags = from.flags;
+  rig.state.cpu.segments[cpu::kFs].base = from.fs_base;
+  rig.state.cpu.segments[cpu::kGs].base = from.gs_base;
+}
+
+std::string registers(const auto& values) {
+  std::string text;
+  for (unsigned i = 0; i < 16; ++i) text += fmt::format(" {:x}", values[i]);
+  return text;
+}
+
+void expect_as_evaluated(LlvmRig& rig, unsigned seed) {
+  ir::Random random(seed);
+  const ir::Block block = ir::random_block(random, 1 + seed % 16);
+  if (has(block, {ir::Opcode::Interpret, ir::Opcode::HostVector, ir::Opcode::WideDivide})) return;
+  rig.compile({block});
+  if (!rig.region) return;
+  for (unsigned round = 0; round < 8; ++round) {
+    ir::EvaluatedState expected = ir::random_state(random);
+    expected.page_base = TranslationRig::kPageBase;
+    ir::EvaluatedState actual = expected;
+    load_state(rig, expected);
+    EvaluatedMemory memory(rig, actual, ir::kNoFault);
+    const ir::Outcome outcome = ir::evaluate(block, expected);
+    rig.enter(rig.region.entry());
+    if (memory.wrapped) continue;
+    const cpu::CpuState& state = rig.state.cpu;
+    const std::string text =
+        fmt::format("seed {} round {}\n{}registers{}\n", seed, round, ir::print(block), registers(actual.registers));
+    ASSERT_EQ(registers(state.registers), registers(expected.registers)) << text;
+    ASSERT_EQ(actual.memory, expected.memory) << text;
+    if (outcome.flags_matter) ASSERT_EQ(cpu::arithmetic_flags(state.flags), expected.flag_bits()) << text;
+    if (outcome.left) {
+      ASSERT_TRUE(rig.left_to_interpreter()) << text;
+      ASSERT_EQ(rig.offset(), block.guest[outcome.guest].page_offset) << text;
+    } else if (rig.state.way_out == 0 || rig.state.way_out == TranslationRig::kProbe) {
+      ASSERT_EQ(rig.rip(), outcome.target) << text;
+    } else {
+      ASSERT_EQ(rig.state.way_out - TranslationRig::kLink, outcome.target - TranslationRig::kPageBase) << text;
+    }
+  }
+}
+
+void expect_whole_state_at_accesses(LlvmRig& rig, unsigned seed) {
+  ir::Random random(seed);
+  const ir::Block block = ir::random_block(random, 1 + seed % 16);
+  if (has(block, {ir::Opcode::Interpret, ir::Opcode::HostVector, ir::Opcode::WideDivide})) return;
+  rig.compile({block});
+  if (!rig.region) return;
+  for (unsigned access = 0; access < 8; ++access) {
+    ir::EvaluatedState expected = ir::random_state(random);
+    expected.page_base = TranslationRig::kPageBase;
+    ir::EvaluatedState actual = expected;
+    load_state(rig, expected);
+    EvaluatedMemory memory(rig, actual, access);
+    const ir::Outcome outcome = ir::evaluate(block, expected, access);
+    rig.enter(rig.region.entry());
+    if (memory.wrapped || !memory.seen || !outcome.left) continue;
+    const std::string text = fmt::format("seed {} access {}\n{}", seed, access, ir::print(block));
+    ASSERT_EQ(registers(memory.seen->registers), registers(expected.registers)) << text;
+    ASSERT_EQ(cpu::arithmetic_flags(memory.seen->flags), expected.flag_bits()) << text;
+    ASSERT_EQ(memory.seen->registers[cpu::kRip], TranslationRig::kPageBase) << text;
+    ASSERT_EQ(site_page_offset(memory.seen_site), block.guest[outcome.guest].page_offset) << text;
+  }
+}
+
+TEST(LlvmCompiler, TheStateIsWholeAtEveryAccess) {
+  LlvmRig rig;
+  for (unsigned seed = 1000; seed < 1200; ++seed) {
+    expect_whole_state_at_accesses(rig, seed);
+    if (HasFatalFailure()) return;
+  }
+}
+
+TEST(LlvmCompiler, RandomBlocksDoWhatTheEvaluatorSays) {
+  LlvmRig rig;
+  for (unsigned seed = 0; seed < 300; ++seed) {
+    expect_as_evaluated(rig, seed);
+    if (HasFatalFailure()) return;
+  }
+}
+
+// --- Regions
+// -------------------------------------------------------------------------------------------------------------
+
+ir::Block block_at(unsigned offset, std::string_view code) {
+  return ir::parsed(fmt::format("block at {:#x}, 4 bytes, mode 0x0, memory {:#x}\ninstruction at {:#x}, 4 bytes\n{}\n",
+                                offset, offset, offset, code));
+}
+
+// RAX = sum of RCX numbers at RSI.
+std::vector<ir::Block> summing_loop() {
+  return {
+      block_at(0x10, "%0 = constant.i64 0\n set_register rax, %0\n jump 0x20"),
+      block_at(0x20,
+               "%0 = get_register rsi\n %1 = load.i64 %0\n %2 = get_register rax\n %3 = add.i64 %2, %1\n"
+               "%4 = constant.i64 8\n %5 = add.i64 %0, %4\n set_register rax, %3\n set_register rsi, %5\n jump 0x30"),
+      block_at(0x30,
+               "%0 = get_register rcx\n %1 = constant.i64 1\n %2 = subtract.i64 %0, %1\n"
+               "set_flags subtract, %0, %1\n set_register rcx, %2\n %5 = condition ne\n branch %5, 0x20, 0x40")};
+}
+
+class Loop : public testing::TestWithParam<bool> {
+ protected:
+  static LlvmOptions options() {
+    LlvmOptions result;
+    result.page_cache = GetParam();
+    return result;
+  }
+};
+
+TEST_P(Loop, GoesRoundInsideOfTheRegion) {
+  LlvmRig rig(options());
+  uint64_t sum = 0;
+  for (uint64_t i = 0; i < 1500; ++i) {
+    rig.write(TranslationRig::kMemory + i * 8, i * i);
+    sum += i * i;
+  }
+  rig.reg(cpu::kRsi) = TranslationRig::kMemory;
+  rig.reg(cpu::kRcx) = 1500;
+  rig.run(summing_loop());
+  EXPECT_EQ(rig.reg(cpu::kRax), sum);
+  EXPECT_EQ(rig.reg(cpu::kRsi), TranslationRig::kMemory + 12000);
+  EXPECT_EQ(rig.state.way_out, TranslationRig::kLink + 0x40);
+  EXPECT_EQ(cpu::arithmetic_flags(rig.state.cpu.flags), cpu::rflags::kZf | cpu::rflags::kPf);
+  EXPECT_EQ(rig.slow_loads, 3u) << "one a page";
+}
+
+TEST_P(Loop, IsLeftWhenSomebodyWantsTheProcessor) {
+  LlvmRig rig(options());
+  rig.reg(cpu::kRsi) = TranslationRig::kMemory;
+  rig.reg(cpu::kRcx) = 10;
+  rig.state.exit_request = 4;
+  rig.run(summing_loop());
+  EXPECT_EQ(rig.state.way_out, 0u);
+  EXPECT_EQ(rig.state.exit_reason, static_cast<uint64_t>(ExitReason::Next));
+  EXPECT_EQ(rig.offset(), 0x20u);
+  EXPECT_EQ(rig.reg(cpu::kRcx), 9u);
+}
+
+TEST_P(Loop, MeetsPagesThatAreForReadingOnly) {
+  LlvmRig rig(options());
+  rig.read_only = true;
+  rig.reg(cpu::kRsi) = TranslationRig::kMemory;
+  rig.write<uint64_t>(TranslationRig::kMemory, 5);
+  rig.run({block_at(0x10,
+                    "%0 = get_register rsi\n %1 = load.i64 %0\n set_register rax, %1\n store %0, %1\n"
+                    "set_register rbx, %1\n jump 0x10")});
+  EXPECT_TRUE(rig.left_to_interpreter());
+  EXPECT_EQ(rig.slow_loads, 1u);
+  EXPECT_EQ(rig.slow_stores, 1u);
+}
+
+INSTANTIATE_TEST_SUITE_P(PageCache, Loop, testing::Bool());
+
+TEST(LlvmCompiler, AnAccessAcrossTwoPagesTakesTheSlowPath) {
+  LlvmRig rig;
+  rig.reg(cpu::kRsi) = TranslationRig::kMemory + 0xFFD;
+  rig.write<uint32_t>(TranslationRig::kMemory + 0xFFD, 0x12345678);
+  const auto blocks = {block_at(0x10,
+                                "%0 = get_register rsi\n %1 = load.i32 %0\n %2 = zero_extend.i64 %1\n"
+                                "set_register rax, %2\n leave 0x14")};
+  rig.run(blocks);
+  rig.enter(rig.region.entry());
+  EXPECT_EQ(rig.slow_loads, 2u);
+  EXPECT_EQ(rig.reg(cpu::kRax), 0x12345678u);
+  rig.reg(cpu::kRsi) = TranslationRig::kMemory + 0xFFC;
+  rig.enter(rig.region.entry());
+  EXPECT_EQ(rig.slow_loads, 2u);
+}
+
+}  // namespace
+}  // namespace calco::jit
