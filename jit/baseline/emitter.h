@@ -56,6 +56,8 @@ class Emitter : public Xbyak::CodeGenerator {
   bool is_constant(Value value) const { return block_[value].opcode == Opcode::Constant; }
   uint64_t constant(Value value) const { return block_[value].immediate; }
   int64_t signed_constant(Value value) const;
+  // As Xbyak wants it: cut to the operand size, but sign-extended to 64 bits.
+  uint64_t immediate(Value value) const;
   // True where the constant, at its type's size, is an immediate of that size's instructions.
   bool is_immediate(Value value) const;
   Reg64 scratch(unsigned index) const { return Reg64(host::kScratch[index]); }

@@ -387,6 +387,7 @@ void Emitter::emit_extend(const Instruction& instruction) {
   const Type from = block_[source].type;
   if (from == Type::I1) {
     const uint8_t condition = emit_test(source);
+    locked_ = 0;
     const Reg64 to = allocate();
     set_byte(to, condition);
     movzx(to.cvt32(), to.cvt8());
@@ -463,6 +464,7 @@ void Emitter::emit_select(const Instruction& instruction) {
   const Value second = instruction.arguments[1];
   const Value third = instruction.arguments[2];
   const uint8_t condition = emit_test(instruction.arguments[0]);
+  locked_ = 0;  // the comparison is done
   const Reg64 to = allocate();
   // MOV leaves the flags alone.
   move_to(to, third);

@@ -52,7 +52,7 @@ void Emitter::load_from(const Reg64& to, const Xbyak::RegExp& address, Type type
 void Emitter::store_to(const Xbyak::RegExp& address, Type type, Value value) {
   const Xbyak::AddressFrame frame(ir::bits_of(type));
   if (is_immediate(value)) {
-    mov(frame[address], static_cast<uint32_t>(signed_constant(value)));
+    mov(frame[address], immediate(value));
   } else {
     mov(frame[address], sized(in_register(value), type));
   }

@@ -114,6 +114,10 @@ int64_t Emitter::signed_constant(Value value) const {
   return static_cast<int64_t>(constant(value) << unused) >> unused;
 }
 
+uint64_t Emitter::immediate(Value value) const {
+  return block_[value].type == Type::I64 ? static_cast<uint64_t>(signed_constant(value)) : constant(value);
+}
+
 bool Emitter::is_immediate(Value value) const {
   if (!is_constant(value)) return false;
   const int64_t number = signed_constant(value);
