@@ -16,7 +16,7 @@ size_t hash(const Instruction& instruction) {
   const uint64_t arguments = instruction.arguments[0] | static_cast<uint64_t>(instruction.arguments[1]) << 16 |
                              static_cast<uint64_t>(instruction.arguments[2]) << 32;
   constexpr uint64_t kOdd = 0x9E3779B97F4A7C15;
-  return static_cast<size_t>(((head + arguments * 31 + instruction.immediate) * kOdd ^ arguments) * kOdd >> 56);
+  return static_cast<size_t>(((head + arguments * 31 + instruction.immediate) * kOdd ^ arguments) * kOdd >> 57);
 }
 
 bool same(const Instruction& a, const Instruction& b) {

@@ -11,15 +11,15 @@ using ir::Value;
 constexpr uint32_t kStays =
     ir::kWritesState | ir::kWritesFlags | ir::kWritesMemory | ir::kVector | ir::kMayLeave | ir::kTerminator;
 
+// No branches here: whether an operation is used is hard to predict. The entry behind the last stands for all arguments
+// that are absent.
 void mark_used(const ir::Block& block, std::vector<uint8_t>& used) {
-  used.assign(block.code.size(), 0);
-  for (size_t i = block.code.size(); i-- > 0;) {
+  const size_t count = block.code.size();
+  used.assign(count + 1, 0);
+  for (size_t i = count; i-- > 0;) {
     const Instruction& instruction = block.code[i];
-    if ((info(instruction.opcode).effects & kStays) != 0) used[i] = 1;
-    if (used[i] == 0) continue;
-    for (const Value argument : instruction.arguments) {
-      if (argument != ir::kNoValue) used[argument] = 1;
-    }
+    used[i] |= (info(instruction.opcode).effects & kStays) != 0 ? 1 : 0;
+    for (const Value argument : instruction.arguments) used[std::min<size_t>(argument, count)] |= used[i];
   }
 }
 
@@ -27,16 +27,15 @@ void mark_used(const ir::Block& block, std::vector<uint8_t>& used) {
 
 void remove_dead_code(ir::Block& block, Scratch& scratch) {
   mark_used(block, scratch.used);
-  scratch.renumbering.resize(block.code.size());
+  const size_t count = block.code.size();
+  scratch.start_renumbering(count);
   size_t kept = 0;
-  for (size_t i = 0; i < block.code.size(); ++i) {
-    if (scratch.used[i] == 0) continue;
+  for (size_t i = 0; i < count; ++i) {
     Instruction instruction = block.code[i];
-    for (Value& argument : instruction.arguments) {
-      if (argument != ir::kNoValue) argument = scratch.renumbering[argument];
-    }
+    for (Value& argument : instruction.arguments) argument = scratch.renumbered(argument, count);
     scratch.renumbering[i] = static_cast<Value>(kept);
-    block.code[kept++] = instruction;
+    block.code[kept] = instruction;
+    kept += scratch.used[i];
   }
   block.code.resize(kept);
 }

@@ -17,6 +17,9 @@ class FlagLiveness {
   explicit FlagLiveness(ir::Block& block) : block_(block) {}
 
   void visit(Instruction& instruction) {
+    const uint32_t effects = info(instruction.opcode).effects;
+    shown_ |= (effects & ir::kMayLeave) != 0 ? kArithmetic : 0;
+    if ((effects & (ir::kReadsFlags | ir::kWritesFlags | ir::kTerminator)) == 0) return;
     switch (instruction.opcode) {
       case Opcode::SetFlags:
       case Opcode::SetFlagsWithCarry:
@@ -56,7 +59,6 @@ class FlagLiveness {
         needed_ = kArithmetic;
         break;
       default:
-        if ((info(instruction.opcode).effects & ir::kMayLeave) != 0) shown_ = kArithmetic;
         break;
     }
   }

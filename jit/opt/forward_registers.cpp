@@ -16,6 +16,9 @@ class Forwarder {
   explicit Forwarder(Rewriter& rewriter) : rewriter_(rewriter) { forget_all(); }
 
   Value visit(const Instruction& instruction) {
+    if ((info(instruction.opcode).effects & (ir::kReadsState | ir::kWritesState)) == 0) {
+      return rewriter_.append(instruction);
+    }
     switch (instruction.opcode) {
       case Opcode::GetRegister: {
         Value& known = known_[instruction.auxiliary];
@@ -63,27 +66,17 @@ void remove_dead_registers(ir::Block& block, Scratch&) {
   uint32_t overwritten = 0;  // registers that are set behind this point before anything sees them
   for (size_t i = block.code.size(); i-- > 0;) {
     Instruction& instruction = block.code[i];
+    const Opcode opcode = instruction.opcode;
     const uint32_t bit = 1u << (instruction.auxiliary & 15);
-    switch (instruction.opcode) {
-      case Opcode::SetRegister:
-        if ((overwritten & bit) != 0) erase(instruction);
-        overwritten |= bit;
-        break;
-      case Opcode::GetRegister:
-        overwritten &= ~bit;
-        break;
-      case Opcode::WideMultiply:
-      case Opcode::WideMultiplySigned:
-        overwritten = (overwritten | kProduct) & ~(1u << cpu::kRax);
-        break;
-      case Opcode::WideDivide:
-      case Opcode::WideDivideSigned:
-        overwritten &= ~kProduct;
-        break;
-      default:
-        if ((info(instruction.opcode).effects & (ir::kMayLeave | ir::kTerminator)) != 0) overwritten = 0;
-        break;
+    const uint32_t set = opcode == Opcode::SetRegister ? bit : 0;
+    const uint32_t get = opcode == Opcode::GetRegister ? bit : 0;
+    const bool shown = (info(opcode).effects & (ir::kMayLeave | ir::kTerminator)) != 0;
+    if ((overwritten & set) != 0) erase(instruction);
+    overwritten = shown ? 0 : (overwritten | set) & ~get;
+    if (opcode == Opcode::WideMultiply || opcode == Opcode::WideMultiplySigned) {
+      overwritten = (overwritten | kProduct) & ~(1u << cpu::kRax);
     }
+    if (opcode == Opcode::WideDivide || opcode == Opcode::WideDivideSigned) overwritten &= ~kProduct;
   }
 }
 

@@ -30,6 +30,9 @@ class Fuser {
   explicit Fuser(Rewriter& rewriter) : rewriter_(rewriter) {}
 
   Value visit(const Instruction& instruction) {
+    if ((info(instruction.opcode).effects & (ir::kReadsFlags | ir::kWritesFlags)) == 0) {
+      return rewriter_.append(instruction);
+    }
     switch (instruction.opcode) {
       case Opcode::Condition:
         return or_itself(condition(instruction.auxiliary), instruction);

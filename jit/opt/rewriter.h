@@ -9,6 +9,9 @@ namespace calco::jit::opt {
 
 class Rewriter {
  public:
+  // A visit appends no more operations than this.
+  static constexpr size_t kGrowth = 8;
+
   Rewriter(ir::Block& block, Scratch& scratch) : block_(block), scratch_(scratch) {}
 
   // visit(const ir::Instruction&) -> ir::Value is called for each operation, with its arguments numbered as in the new
@@ -17,18 +20,17 @@ class Rewriter {
   template <typename Visit>
   void run(Visit&& visit) {
     const size_t count = block_.code.size();
-    scratch_.code.clear();
-    scratch_.code.reserve(count + count / 2);
-    scratch_.renumbering.resize(count);
+    if (scratch_.code.size() < kGrowth * (count + 1)) scratch_.code.resize(kGrowth * (count + 1));
+    scratch_.start_renumbering(count);
+    size_ = 0;
     for (size_t i = 0; i < count; ++i) {
       ir::Instruction instruction = block_.code[i];
-      for (ir::Value& argument : instruction.arguments) {
-        if (argument != ir::kNoValue) argument = scratch_.renumbering[argument];
-      }
+      for (ir::Value& argument : instruction.arguments) argument = scratch_.renumbered(argument, count);
       guest_ = instruction.guest;
       scratch_.renumbering[i] = visit(std::as_const(instruction));
     }
-    std::swap(block_.code, scratch_.code);
+    // Copied, not swapped, so that the big buffer stays with the scratch.
+    block_.code.assign(scratch_.code.begin(), scratch_.code.begin() + static_cast<ptrdiff_t>(size_));
   }
 
   ir::Block& block() { return block_; }
@@ -37,11 +39,11 @@ class Rewriter {
   const ir::Instruction& operator[](ir::Value value) const { return scratch_.code[value]; }
   ir::Type type(ir::Value value) const { return scratch_.code[value].type; }
   uint8_t guest() const { return guest_; }  // of the operation that is being visited
-  ir::Value next() const { return static_cast<ir::Value>(scratch_.code.size()); }
+  ir::Value next() const { return static_cast<ir::Value>(size_); }
 
   ir::Value append(const ir::Instruction& instruction) {
-    scratch_.code.push_back(instruction);
-    return static_cast<ir::Value>(scratch_.code.size() - 1);
+    scratch_.code[size_] = instruction;
+    return static_cast<ir::Value>(size_++);
   }
 
   // A new operation of the guest instruction that is being visited.
@@ -70,6 +72,7 @@ class Rewriter {
  private:
   ir::Block& block_;
   Scratch& scratch_;
+  size_t size_ = 0;  // of the new list
   uint8_t guest_ = 0;
 };
 
