@@ -7,11 +7,10 @@
 #include <cstdio>
 #include <cstdlib>
 #include <map>
-#include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
-#include "tests/oracle/evaluating_translator.h"
 #include "tests/oracle/excluded_rows.h"
 #include "tests/oracle/generator.h"
 #include "tests/oracle/oracle.h"
@@ -24,7 +23,7 @@ struct Arguments {
   uint64_t first = 0;
   unsigned reports = 10;  // at most so many in full
   bool coverage = false;
-  enum class Tier : uint8_t { Interpreter, Ir, OptimizedIr } tier = Tier::Interpreter;
+  Tier tier = Tier::Interpreter;
   GeneratorOptions generator;
 };
 
@@ -32,20 +31,8 @@ struct Arguments {
   fmt::print(
       "calco-fuzz [--count N] [--seed S] [--first CASE] [--rows MNEMONIC] [--blocks LENGTH] [--reports N] [--only16] "
       "[--only32]\n"
-      "           [--only64] [--undefined] [--coverage] [--tier interpreter|ir|optimized-ir]\n");
+      "           [--only64] [--undefined] [--coverage] [--tier interpreter|ir|optimized-ir|baseline]\n");
   std::exit(2);
-}
-
-Arguments::Tier parse_tier(std::string_view name) {
-  if (name == "interpreter") return Arguments::Tier::Interpreter;
-  if (name == "ir") return Arguments::Tier::Ir;
-  if (name == "optimized-ir") return Arguments::Tier::OptimizedIr;
-  usage();
-}
-
-std::unique_ptr<cpu::Translator> make_translator(Arguments::Tier tier) {
-  if (tier == Arguments::Tier::Interpreter) return nullptr;
-  return std::make_unique<EvaluatingTranslator>(tier == Arguments::Tier::OptimizedIr);
 }
 
 Arguments parse(int argc, char** argv) {
@@ -65,7 +52,9 @@ Arguments parse(int argc, char** argv) {
     } else if (++i >= argc) {
       usage();
     } else if (name == "--tier") {
-      arguments.tier = parse_tier(argv[i]);
+      const std::optional<Tier> tier = tier_of(argv[i]);
+      if (!tier) usage();
+      arguments.tier = *tier;
     } else if (name == "--rows") {
       arguments.generator.mnemonic = argv[i];
     } else {
@@ -114,8 +103,7 @@ bool can_be_generated(std::string_view mnemonic, const decode::FeatureSet& featu
 }
 
 int fuzz(Arguments arguments) {
-  const std::unique_ptr<cpu::Translator> translator = make_translator(arguments.tier);
-  Oracle oracle(translator.get());
+  Oracle oracle(arguments.tier);
   arguments.generator.features = oracle.features();
   if (!can_be_generated(arguments.generator.mnemonic, oracle.features())) {
     fmt::print(stderr,

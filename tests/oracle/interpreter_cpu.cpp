@@ -3,6 +3,8 @@
 #include <cstring>
 
 #include "cpu/system/descriptors.h"
+#include "jit/runtime/jit.h"
+#include "tests/oracle/evaluating_translator.h"
 #include "tests/oracle/segments.h"
 
 namespace calco::oracle {
@@ -37,7 +39,26 @@ constexpr SegmentRegister kDataSegments[] = {kDs, kEs, kFs, kGs};
 
 }  // namespace
 
-InterpreterCpu::InterpreterCpu() {
+std::unique_ptr<Translator> InterpreterCpu::make_translator(Tier tier) {
+  switch (tier) {
+    case Tier::Interpreter:
+      return nullptr;
+    case Tier::Ir:
+    case Tier::OptimizedIr:
+      return std::make_unique<EvaluatingTranslator>(tier == Tier::OptimizedIr);
+    case Tier::Baseline:
+      break;
+  }
+  const jit::JitOptions options{.threshold = 1, .passes = {.verify = true}};
+  auto translator = std::make_unique<jit::Jit>(options, fixture_.group, *fixture_.cpu, fixture_.log);
+  fixture_.group.set_code_listener(
+      [jit = translator.get()](uint64_t offset, uint64_t size) { jit->code_changes(offset, size); });
+  return translator;
+}
+
+InterpreterCpu::InterpreterCpu(Tier tier) {
+  translator_ = make_translator(tier);
+  fixture_.cpu->set_translator(translator_.get());
   map_pages(kCode, kPhysicalCode, kCodePages, kUser | kWritable);
   map_pages(kData, kPhysicalData, kWritablePages, kUser | kWritable | kNoExecute);
   map_pages(kReadOnly, kPhysicalData + kWritablePages * kPage, kDataPages - kWritablePages, kUser | kNoExecute);

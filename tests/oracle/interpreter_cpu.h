@@ -1,13 +1,17 @@
-// Runs a test in the interpreter, in a processor set up as Linux sets up the host's for user code.
+// Runs a test in the interpreter or in translated code, in a processor set up as Linux sets up the host's for user
+// code.
 #pragma once
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <span>
 
+#include "cpu/exec/translation.h"
 #include "tests/cpu/cpu_fixture.h"
 #include "tests/oracle/machine_image.h"
 #include "tests/oracle/test_case.h"
+#include "tests/oracle/tier.h"
 
 namespace calco::oracle {
 
@@ -15,10 +19,7 @@ namespace calco::oracle {
 // each exception, which halts.
 class InterpreterCpu {
  public:
-  InterpreterCpu();
-
-  // 64-bit code runs in what `translator` makes of it. It outlives this.
-  void set_translator(cpu::Translator* translator) { fixture_.cpu->set_translator(translator); }
+  explicit InterpreterCpu(Tier tier);
 
   void write_code(uint64_t address, std::span<const uint8_t> bytes);
   std::span<const uint8_t> code() const { return {host(kPhysicalCode), kCodePages * kPage}; }
@@ -46,6 +47,9 @@ class InterpreterCpu {
   void save(Outcome& outcome) const;
   void save_x87(FxsaveArea& fx) const;
 
+  std::unique_ptr<cpu::Translator> make_translator(Tier tier);
+
+  std::unique_ptr<cpu::Translator> translator_;  // outlives the processor
   cpu::CpuFixture fixture_{"max"};
   uint64_t next_table_ = kPhysicalTables + kPage;
   cpu::CpuState ready_;  // everything but what a test brings

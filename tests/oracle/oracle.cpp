@@ -28,9 +28,8 @@ std::vector<uint8_t> complete_code(const TestCase& test) {
   return code;
 }
 
-Oracle::Oracle(cpu::Translator* translator)
-    : clean_data_(kDataPages * kPage), clean_code_(kCodePages * kPage, kBreakpoint) {
-  interpreter_.set_translator(translator);
+Oracle::Oracle(Tier tier)
+    : interpreter_(tier), clean_data_(kDataPages * kPage), clean_code_(kCodePages * kPage, kBreakpoint) {
   std::memcpy(native_.code().data(), clean_code_.data(), clean_code_.size());
   interpreter_.write_code(kCode, clean_code_);
   fill_data(1);

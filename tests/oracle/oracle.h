@@ -21,8 +21,7 @@ struct Difference {
 
 class Oracle {
  public:
-  // Compares the host with the interpreter, or with what `translator` makes of the code.
-  explicit Oracle(cpu::Translator* translator = nullptr);
+  explicit Oracle(Tier tier = Tier::Interpreter);
 
   // Runs the test; nothing where both processors agree.
   std::optional<Difference> run(const TestCase& test);

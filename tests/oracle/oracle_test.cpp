@@ -3,7 +3,6 @@
 
 #include <gtest/gtest.h>
 
-#include "tests/oracle/evaluating_translator.h"
 #include "tests/oracle/excluded_rows.h"
 #include "tests/oracle/generator.h"
 
@@ -26,8 +25,8 @@ std::string disagreements(Oracle& oracle, Generator& generator, uint64_t count) 
   return text;
 }
 
-std::string fuzz(GeneratorOptions options, uint64_t count, cpu::Translator* translator = nullptr) {
-  Oracle oracle(translator);
+std::string fuzz(GeneratorOptions options, uint64_t count, Tier tier = Tier::Interpreter) {
+  Oracle oracle(tier);
   options.seed = kSeed;
   options.features = oracle.features();
   Generator generator(options);
@@ -40,17 +39,20 @@ TEST(Oracle, ShortBlocksAgreeWithTheHost) { EXPECT_EQ(fuzz({.block_length = 5}, 
 
 TEST(Oracle, LongBlocksAgreeWithTheHost) { EXPECT_EQ(fuzz({.block_length = 100}, 5'000), ""); }
 
-std::string fuzz_translated(GeneratorOptions options, uint64_t count, bool optimize) {
-  EvaluatingTranslator translator(optimize);
+std::string fuzz_translated(GeneratorOptions options, uint64_t count, Tier tier) {
   options.code = GeneratorOptions::Code::Only64;
-  return fuzz(options, count, &translator);
+  return fuzz(options, count, tier);
 }
 
-TEST(Oracle, TranslatedInstructionsAgreeWithTheHost) { EXPECT_EQ(fuzz_translated({}, 400'000, false), ""); }
+TEST(Oracle, TranslatedInstructionsAgreeWithTheHost) { EXPECT_EQ(fuzz_translated({}, 400'000, Tier::Ir), ""); }
 
-TEST(Oracle, TranslatedBlocksAgreeWithTheHost) { EXPECT_EQ(fuzz_translated({.block_length = 20}, 10'000, false), ""); }
+TEST(Oracle, TranslatedBlocksAgreeWithTheHost) {
+  EXPECT_EQ(fuzz_translated({.block_length = 20}, 10'000, Tier::Ir), "");
+}
 
-TEST(Oracle, OptimizedBlocksAgreeWithTheHost) { EXPECT_EQ(fuzz_translated({.block_length = 20}, 10'000, true), ""); }
+TEST(Oracle, OptimizedBlocksAgreeWithTheHost) {
+  EXPECT_EQ(fuzz_translated({.block_length = 20}, 10'000, Tier::OptimizedIr), "");
+}
 
 TEST(Oracle, EveryRowIsGeneratedOrExcludedWithAReason) {
   GeneratorOptions options;
