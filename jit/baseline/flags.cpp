@@ -88,7 +88,11 @@ void Emitter::emit_set_flags_of_shift(const Instruction& instruction) {
     // The stores need one more register, and what is spilled for it must be so on both ways: make room now, or take
     // the count's own when its work is done.
     const bool all_locked = locked_ == 7;
-    if (!all_locked) release(allocate());
+    if (!all_locked) {
+      release(allocate());
+    } else if (!dies_here(count)) {
+      spill(places_[root(count)].number);
+    }
     test(by.cvt8(), by.cvt8());
     skip = jump_if(4);
     host_flags_ = {};
