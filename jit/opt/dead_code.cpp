@@ -31,10 +31,11 @@ void remove_dead_code(ir::Block& block, Scratch& scratch) {
   scratch.start_renumbering(count);
   size_t kept = 0;
   for (size_t i = 0; i < count; ++i) {
-    Instruction instruction = block.code[i];
-    for (Value& argument : instruction.arguments) argument = scratch.renumbered(argument, count);
+    // Copied first, then renumbered: a copy of what was just written in parts would wait for the writes.
+    const std::array<Value, 3> arguments = block.code[i].arguments;
+    block.code[kept] = block.code[i];
+    for (unsigned k = 0; k < 3; ++k) block.code[kept].arguments[k] = scratch.renumbered(arguments[k], count);
     scratch.renumbering[i] = static_cast<Value>(kept);
-    block.code[kept] = instruction;
     kept += scratch.used[i];
   }
   block.code.resize(kept);

@@ -28,7 +28,7 @@ class Folder {
  public:
   explicit Folder(Rewriter& rewriter) : rewriter_(rewriter) { registers_.fill(kNoValue); }
 
-  Value visit(Instruction instruction) {
+  Value visit(Instruction& instruction) {
     if (info(instruction.opcode).effects != ir::kNone) return visit_effect(instruction);
     if (instruction.opcode == Opcode::Constant) return rewriter_.append(instruction);
     const Value folded = constant_result(instruction);
@@ -65,7 +65,7 @@ class Folder {
     return result ? rewriter_.constant(instruction.type, *result) : kNoValue;
   }
 
-  // All of these return kNoValue where they know nothing better.
+  // All of these return kNoValue where they know nothing better, and have appended nothing then.
   Value simplify(Instruction& instruction) {
     const auto [a, b, c] = instruction.arguments;
     switch (instruction.opcode) {
@@ -155,7 +155,8 @@ class Folder {
     const uint64_t inner = definition(argument(a, 1)).immediate;
     const uint64_t outer = definition(b).immediate;
     const uint64_t sum = is(a, Opcode::Add) ? outer + inner : outer - inner;
-    return visit_new(Opcode::Add, instruction.type, argument(a), rewriter_.constant(instruction.type, sum));
+    const Type type = instruction.type;
+    return visit_new(Opcode::Add, type, argument(a), rewriter_.constant(type, sum));
   }
 
   Value exclusive_or(const Instruction& instruction) {
@@ -173,13 +174,14 @@ class Folder {
     const uint64_t factor = definition(b).immediate;
     if (factor == 0) return b;
     if (factor == 1) return a;
+    const Type type = instruction.type;
     if (std::has_single_bit(factor)) {
       const Value count = rewriter_.constant(Type::I8, static_cast<uint64_t>(std::countr_zero(factor)));
-      return rewriter_.append(Opcode::ShiftLeft, instruction.type, a, count);
+      return rewriter_.append(Opcode::ShiftLeft, type, a, count);
     }
-    if (instruction.type < Type::I32 || (factor != 3 && factor != 5 && factor != 9)) return kNoValue;
+    if (type < Type::I32 || (factor != 3 && factor != 5 && factor != 9)) return kNoValue;
     const auto scale = static_cast<uint8_t>(std::countr_zero(factor - 1));
-    return rewriter_.append(Opcode::Address, instruction.type, a, a, kNoValue, scale);
+    return rewriter_.append(Opcode::Address, type, a, a, kNoValue, scale);
   }
 
   // Takes constants and nested sums into the displacement, as far as it holds them.
@@ -390,7 +392,7 @@ class Folder {
 void fold(ir::Block& block, Scratch& scratch) {
   Rewriter rewriter(block, scratch);
   Folder folder(rewriter);
-  rewriter.run([&](const Instruction& instruction) { return folder.visit(instruction); });
+  rewriter.run([&](Instruction& instruction) { return folder.visit(instruction); });
 }
 
 }  // namespace calco::jit::opt

@@ -46,18 +46,17 @@ class Fuser {
       }
       case Opcode::SetFlags:
       case Opcode::SetFlagsWithCarry:
-        full_ = instruction;
-        full_known_ = true;
+        full_ = rewriter_.next();
         difference_ = difference_of(instruction);
         changed_ = 0;
         break;
       case Opcode::ChangeFlags:
-        change_ = instruction;
+        change_ = rewriter_.next();
         changed_ |= instruction.immediate;
         break;
       case Opcode::SetFlagsOfShift:
       case Opcode::Interpret:
-        full_known_ = false;
+        full_ = ir::kNoValue;
         changed_ = 0;
         break;
       default:
@@ -86,8 +85,8 @@ class Fuser {
 
   // The one operation that wrote all of these flags last, if it is known.
   const Instruction* source_of(uint64_t flags) const {
-    if ((flags & changed_) == 0) return full_known_ ? &full_ : nullptr;
-    return changed_ != 0 && (flags & ~change_.immediate) == 0 ? &change_ : nullptr;
+    if ((flags & changed_) == 0) return full_ != ir::kNoValue ? &rewriter_[full_] : nullptr;
+    return (flags & ~rewriter_[change_].immediate) == 0 ? &rewriter_[change_] : nullptr;
   }
 
   // Each of these returns kNoValue where it cannot tell.
@@ -180,10 +179,9 @@ class Fuser {
   }
 
   Rewriter& rewriter_;
-  Instruction full_;  // the last operation that set all flags
-  bool full_known_ = false;
+  Value full_ = ir::kNoValue;        // the last operation that set all flags
   Value difference_ = ir::kNoValue;  // its result, if it is a subtraction that has one
-  Instruction change_;               // the last ChangeFlags since then
+  Value change_ = ir::kNoValue;      // the last ChangeFlags since then
   uint64_t changed_ = 0;             // the flags that it and others since then wrote
 };
 

@@ -1,8 +1,6 @@
 // The walk that forward passes share: copies a block operation by operation, in order, to a new list.
 #pragma once
 
-#include <utility>
-
 #include "jit/opt/scratch.h"
 
 namespace calco::jit::opt {
@@ -14,9 +12,10 @@ class Rewriter {
 
   Rewriter(ir::Block& block, Scratch& scratch) : block_(block), scratch_(scratch) {}
 
-  // visit(const ir::Instruction&) -> ir::Value is called for each operation, with its arguments numbered as in the new
-  // list. It appends what it likes and returns the value that stands for the operation's result from now on (anything
-  // where it has none).
+  // visit(ir::Instruction&) -> ir::Value is called for each operation, with its arguments numbered as in the new list.
+  // It appends what it likes and returns the value that stands for the operation's result from now on (anything where
+  // it has none). The operation lies where the next one appended goes: appending it costs no copy, but appending any
+  // other overwrites it.
   template <typename Visit>
   void run(Visit&& visit) {
     const size_t count = block_.code.size();
@@ -24,10 +23,12 @@ class Rewriter {
     scratch_.start_renumbering(count);
     size_ = 0;
     for (size_t i = 0; i < count; ++i) {
-      ir::Instruction instruction = block_.code[i];
-      for (ir::Value& argument : instruction.arguments) argument = scratch_.renumbered(argument, count);
-      guest_ = instruction.guest;
-      scratch_.renumbering[i] = visit(std::as_const(instruction));
+      const ir::Instruction& old = block_.code[i];
+      ir::Instruction& instruction = scratch_.code[size_];
+      instruction = old;
+      for (unsigned k = 0; k < 3; ++k) instruction.arguments[k] = scratch_.renumbered(old.arguments[k], count);
+      guest_ = old.guest;
+      scratch_.renumbering[i] = visit(instruction);
     }
     // Copied, not swapped, so that the big buffer stays with the scratch.
     block_.code.assign(scratch_.code.begin(), scratch_.code.begin() + static_cast<ptrdiff_t>(size_));
@@ -42,7 +43,8 @@ class Rewriter {
   ir::Value next() const { return static_cast<ir::Value>(size_); }
 
   ir::Value append(const ir::Instruction& instruction) {
-    scratch_.code[size_] = instruction;
+    ir::Instruction& end = scratch_.code[size_];
+    if (&end != &instruction) end = instruction;
     return static_cast<ir::Value>(size_++);
   }
 
