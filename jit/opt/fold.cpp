@@ -49,10 +49,13 @@ class Folder {
   }
   Value argument(Value value, unsigned i = 0) const { return definition(value).arguments[i]; }
 
-  // The register still holds `value`: a user of it costs no host register more.
-  bool in_register(Value value) const {
-    return std::find(registers_.begin(), registers_.end(), value) != registers_.end();
+  // What a value was made from by cutting and extending it.
+  Value root(Value value) const {
+    while (is(value, Opcode::ZeroExtend) || is(value, Opcode::Truncate)) value = argument(value);
+    return value;
   }
+  // A register still holds the value: using it costs no host register more.
+  bool in_register(Value value) const { return std::ranges::find(registers_, root(value)) != registers_.end(); }
 
   Value constant_result(const Instruction& instruction) {
     const unsigned count = info(instruction.opcode).arguments;
@@ -331,7 +334,7 @@ class Folder {
       case Opcode::GetRegister:
         return registers_[instruction.auxiliary] = rewriter_.append(instruction);
       case Opcode::SetRegister:
-        registers_[instruction.auxiliary] = a;
+        registers_[instruction.auxiliary] = root(a);
         break;
       case Opcode::WideMultiply:
       case Opcode::WideMultiplySigned:
@@ -384,7 +387,7 @@ class Folder {
   }
 
   Rewriter& rewriter_;
-  std::array<Value, 16> registers_;  // what each register holds, where that is known
+  std::array<Value, 16> registers_;  // the root of what each register holds, where that is known
 };
 
 }  // namespace

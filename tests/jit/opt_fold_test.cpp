@@ -45,6 +45,11 @@ TEST(Fold, OverwrittenRegistersAreNotKeptAlive) {
       "set_register rsp, %2",
       "%5 = add.i64 %2, %1\nstore %5, %0, stack\nset_register rsp, %5\njump 0x0"};
   expect_pass(fold_and_clean, pushes, pushes);
+  const std::vector<std::string> test_of_difference = {
+      "%0 = get_register rax\n%1 = truncate.i32 %0\n%2 = constant.i32 0x1\n%3 = subtract.i32 %1, %2\n"
+      "%4 = zero_extend.i64 %3\nset_register rax, %4",
+      "%6 = constant.i32 0x0\n%7 = compare e, %3, %6\nbranch %7, 0x0, 0x10"};
+  expect_pass(fold_and_clean, test_of_difference, test_of_difference);
 }
 
 TEST(Fold, MultiplicationsByPowersOfTwoAreShifts) {

@@ -50,6 +50,19 @@ TEST(FuseFlags, IncrementsAndDecrementsKeepTheCarry) {
                "%6 = constant.i64 0x1\n%7 = add.i64 %0, %6\n%8 = constant.i64 0x1\n%9 = compare g, %7, %8");
 }
 
+TEST(FuseFlags, TheCarryOfACarryChainCountsEqualityIfOneCameIn) {
+  const std::string flags = "%2 = truncate.i1 %1\nset_flags_with_carry subtract, %0, %1, %2";
+  expect_fused(flags, "carry", "%7 = compare be, %0, %1\n%8 = compare b, %0, %1\n%9 = select.i1 %2, %7, %8");
+  expect_fused(flags, "condition ae", "%7 = compare a, %0, %1\n%8 = compare ae, %0, %1\n%9 = select.i1 %2, %7, %8");
+  expect_fused(flags, "condition s",
+               "%7 = subtract_with_borrow.i64 %0, %1, %2\n%8 = constant.i64 0x0\n%9 = compare s, %7, %8");
+}
+
+TEST(FuseFlags, TheCarryOfAShiftIsTheLastBitShiftedOut) {
+  expect_fused("set_flags shift_left, %0, %1", "carry", "%8 = constant.i64 0x0\n%9 = compare s, %1, %8");
+  expect_fused("set_flags shift_right, %0, %1", "carry", "%9 = truncate.i1 %1");
+}
+
 TEST(FuseFlags, OnlyTheFlagsThatAreReadMatter) {
   // CF was changed; ZF is still the comparison's.
   expect_fused("set_flags subtract, %0, %1\nchange_flags %0, cf", "condition e", "%9 = compare e, %0, %1");
