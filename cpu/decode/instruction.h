@@ -87,6 +87,8 @@ enum class Feature : uint8_t {
   Waitpkg,
   Wbnoinvd,
   Fsrm,
+  Vaes,
+  Vpclmulqdq,
   Count
 };
 using FeatureSet = std::bitset<static_cast<size_t>(Feature::Count)>;

@@ -107,8 +107,8 @@ constexpr FeatureFlag kFlags[] = {
     {"waitpkg", FeatureWord::Leaf7Ecx, 5, false, Feature::Waitpkg},
     {"avx512vbmi2", FeatureWord::Leaf7Ecx, 6, false},
     {"gfni", FeatureWord::Leaf7Ecx, 8, false},
-    {"vaes", FeatureWord::Leaf7Ecx, 9, false},
-    {"vpclmulqdq", FeatureWord::Leaf7Ecx, 10, false},
+    {"vaes", FeatureWord::Leaf7Ecx, 9, true, Feature::Vaes},
+    {"vpclmulqdq", FeatureWord::Leaf7Ecx, 10, true, Feature::Vpclmulqdq},
     {"avx512vnni", FeatureWord::Leaf7Ecx, 11, false},
     {"avx512bitalg", FeatureWord::Leaf7Ecx, 12, false},
     {"avx512-vpopcntdq", FeatureWord::Leaf7Ecx, 14, false},
@@ -201,6 +201,8 @@ bool is_supported(const FeatureFlag& flag) {
   switch (flag.feature) {
     case Feature::Avx:  // comparisons with 32 predicates
     case Feature::Avx2:
+    case Feature::Vaes:
+    case Feature::Vpclmulqdq:
       return __builtin_cpu_supports("avx");
     case Feature::Fma:
       return __builtin_cpu_supports("avx") && __builtin_cpu_supports("fma");

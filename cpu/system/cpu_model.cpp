@@ -239,8 +239,8 @@ void CpuModel::set_feature(std::string_view feature, bool on) {
 // A feature whose state or instructions build on another's goes with it (SDM vol. 1, 14.3, 14.5.1; vol. 1, 13.2).
 void CpuModel::apply_dependencies() {
   constexpr std::pair<std::string_view, std::string_view> kNeeds[] = {
-      {"xsaveopt", "xsave"}, {"xsavec", "xsave"}, {"xgetbv1", "xsave"}, {"xsaves", "xsave"},
-      {"avx", "xsave"},      {"avx2", "avx"},     {"fma", "avx"},       {"f16c", "avx"},
+      {"xsaveopt", "xsave"}, {"xsavec", "xsave"}, {"xgetbv1", "xsave"}, {"xsaves", "xsave"}, {"avx", "xsave"},
+      {"avx2", "avx"},       {"fma", "avx"},      {"f16c", "avx"},      {"vaes", "avx"},     {"vpclmulqdq", "avx"},
   };
   for (const auto& [name, needed] : kNeeds) {
     const FeatureFlag &flag = *find_feature(name), &base = *find_feature(needed);

@@ -85,10 +85,7 @@ void InstructionMaker::encode_vex(const Row& row) {
   const bool wide = row.has(attribute::kW1) || (!row.has(attribute::kW0) && random_.percent(40));
   const bool names_vvvv = uses(row, Location::VvvvGeneral) || uses(row, Location::VvvvVector);
   const unsigned vvvv = names_vvvv || random_.percent(3) ? random_.below(16) : 15;
-  // With VEX.L the host has VAES and VPCLMULQDQ.
-  const bool never_long = row.feature == decode::Feature::Aes || row.feature == decode::Feature::Pclmulqdq;
-  const unsigned long_percentage = never_long ? 0 : row.has(attribute::kL0) ? 2 : 50;
-  const bool long_vector = row.has(attribute::kL1) || random_.percent(long_percentage);
+  const bool long_vector = row.has(attribute::kL1) || random_.percent(row.has(attribute::kL0) ? 2 : 50);
   const unsigned length = long_vector ? 4 : 0;
   byte(0xC4);
   byte((code_64_ ? random_.below(8) << 5 : 0xE0) | map);
