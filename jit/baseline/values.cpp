@@ -110,6 +110,7 @@ void Emitter::analyse_instruction(Value index) {
 // --- Constants -------------------------------------------------------------------------------------------------------
 
 int64_t Emitter::signed_constant(Value value) const {
+  if (block_[value].type == Type::I1) return static_cast<int64_t>(constant(value));
   const unsigned unused = 64 - ir::bits_of(block_[value].type);
   return static_cast<int64_t>(constant(value) << unused) >> unused;
 }
