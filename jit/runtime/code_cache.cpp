@@ -68,8 +68,9 @@ size_t CodeCache::used() const {
 
 unsigned CodeCache::next_segment() {
   segment_ = (segment_ + 1) % kSegments;
-  code_used_ = data_used_ = 0;
-  segment_used_[segment_] = 0;
+  code_used_ = segment_ == 0 ? kept_ : 0;
+  data_used_ = 0;
+  segment_used_[segment_] = code_used_;
   return segment_;
 }
 

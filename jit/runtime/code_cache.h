@@ -31,6 +31,8 @@ class CodeCache {
   void trim(uint8_t* end);
   // The same of data, zeroed, aligned to 8; the address to use.
   uint8_t* allocate_data(size_t bytes);
+  // What was handed out until now stays for good. Only in the first segment, before the others were used.
+  void keep() { kept_ = code_used_; }
   // Starts to use the next segment and answers its number.
   unsigned next_segment();
   unsigned current_segment() const { return segment_; }
@@ -59,6 +61,7 @@ class CodeCache {
   uint8_t* data_ = nullptr;
   unsigned segment_ = 0;
   size_t code_used_ = 0, data_used_ = 0;  // of the current segment
+  size_t kept_ = 0;                       // code at the beginning of the first segment
   size_t segment_used_[kSegments] = {};
 };
 

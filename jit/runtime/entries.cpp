@@ -245,6 +245,10 @@ class EntriesGenerator : public Xbyak::CodeGenerator {
 
 }  // namespace
 
-Entries make_entries(CodeCache& cache, const StateLayout& layout) { return EntriesGenerator(cache, layout).generate(); }
+Entries make_entries(CodeCache& cache, const StateLayout& layout) {
+  const Entries entries = EntriesGenerator(cache, layout).generate();
+  cache.keep();
+  return entries;
+}
 
 }  // namespace calco::jit
