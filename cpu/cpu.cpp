@@ -59,6 +59,15 @@ bool Cpu::has_work() const {
   }
 }
 
+void Cpu::state_replaced() {
+  current_op = nullptr;
+  if (!blocks_->empty()) blocks_->clear();
+  smm_view_ = in_smm;
+  mmu_.address_space_changed(false);
+  mmu_.flush_all();
+  recheck_interrupts();
+}
+
 // --- Faults ----------------------------------------------------------------------------------------------------------
 
 uint64_t Cpu::instruction_pointer() const {

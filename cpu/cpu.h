@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "cpu/decode/instruction.h"
@@ -95,6 +96,19 @@ class Cpu : public CpuState, public ProcessorPins {
   void init();
   // A boundary where the vCPU has something to do although it is halted. Any thread.
   bool has_work() const;
+
+  // --- For an engine that executes this processor outside of Cpu (KVM) -------------------------------------------------
+  // The CpuState was replaced, or memory was written behind the back of cached code and translations.
+  void state_replaced();
+  // As run_instructions(), but decodes every instruction anew and keeps nothing of it, so that it may be mixed with
+  // stores that nobody reports. With `hold_events` no interrupt, NMI or SMI is taken.
+  RunExit run_uncached(uint64_t count, bool hold_events);
+  // Delivers an event that the other engine had chosen and not finished with.
+  void deliver(const UndeliveredEvent& event);
+  // Takes those requests of `bits` that are set, for an engine that serves them itself.
+  uint32_t take_requests(uint32_t bits) { return exit_request.fetch_and(~bits) & bits; }
+  // INTR.
+  bool interrupt_pending() const { return interrupt_pending_.load(std::memory_order_seq_cst); }
 
   // --- Requests and pins (any thread) ----------------------------------------------------------------------------
   void request(uint32_t bits);
@@ -217,10 +231,11 @@ class Cpu : public CpuState, public ProcessorPins {
   uint64_t legacy_epoch_ = 0;
   uint64_t steps_left_ = 0;
   uint64_t flags_before_step_ = 0;
+  std::optional<UndeliveredEvent> undelivered_;  // what dispatch() begins with
   DebuggerStops debugger_stops_;
   Translator* translator_ = nullptr;
   bool interpret_next_ = false;       // translated code left the instruction at RIP to the interpreter
-  bool events_held_ = false;          // the debugger steps
+  bool events_held_ = false;          // the debugger steps, or another engine asks for one instruction
   bool single_step_ = false;          // debugging needs blocks of one instruction
   bool single_instructions_ = false;  // run_instructions() does
   bool data_breakpoints_ = false;

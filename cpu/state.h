@@ -164,6 +164,13 @@ struct MtrrState {
   uint64_t default_type = 0;
 };
 
+// The MSRs of KVM's paravirtual interface (Documentation/virt/kvm/x86/msr.rst), where the guest is offered it.
+struct ParavirtualState {
+  uint64_t wall_clock = 0;   // 4B564D00H
+  uint64_t system_time = 0;  // 4B564D01H
+  uint64_t steal_time = 0;   // 4B564D03H
+};
+
 struct CpuState {
   std::array<uint64_t, kRegisterCount> registers{};
   LazyFlags flags;
@@ -183,6 +190,7 @@ struct CpuState {
   uint64_t microcode_revision = 0, debug_control = 0, spec_control = 0;
   MtrrState mtrr;
   uint64_t mcg_status = 0, mcg_control = 0;
+  ParavirtualState paravirtual;
   std::array<uint64_t, 40> machine_check{};  // 10 banks of CTL, STATUS, ADDR, MISC
 
   X87State x87;

@@ -5,7 +5,7 @@
 #include <cstdlib>
 #include <utility>
 
-#include "machine/accel/interp.h"
+#include "machine/accel/engine_choice.h"
 #include "machine/core/option_error.h"
 #include "machine/current_processor.h"
 #include "machine/monitor/monitors.h"
@@ -19,6 +19,13 @@ Machine::Machine(const PreparedPc& prepared) : config_(prepared.config) {
   if (!log_file.empty() && !log_.open(log_file.c_str())) {
     throw OptionError("-D", fmt::format("cannot create '{}'", log_file));
   }
+  EngineChoice choice = choose_engine(config_, log_, [this](const std::string& dump) {
+    std::fprintf(stderr, "calco: %s", dump.c_str());
+    request_pause();
+  });
+  engine_ = std::move(choice.engine);
+  engine_reason_ = std::move(choice.reason);
+  log_.print(LogItem::Accel, "{}: {}", engine_->name(), engine_reason_);
   std::lock_guard lock(device_lock_);
   board_ = build_pc(prepared, {
                                   .device_lock = device_lock_,
@@ -28,15 +35,17 @@ Machine::Machine(const PreparedPc& prepared) : config_(prepared.config) {
                                   .power_off = [this] { request_power_off(); },
                                   .exit = [this](int status) { request_exit(status, Cause::Guest); },
                                   .set_a20 = [this](bool open) { set_a20(open); },
+                                  .tsc = engine_->time_stamp_counter(),
+                                  .adapt_model = [this](cpu::CpuModel& model) { engine_->adapt(model); },
                               });
+  engine_->attach(*board_);
   for (unsigned index = 0; index < board_->processors.size(); ++index) {
-    threads_.push_back(std::make_unique<VcpuThread>(
-        *board_->processors[index], std::make_unique<InterpreterAccelerator>(), index, [this] { request_pause(); }));
+    threads_.push_back(std::make_unique<VcpuThread>(*board_->processors[index], engine_->make_accelerator(index), index,
+                                                    [this] { request_pause(); }));
   }
   actions_.assign(threads_.size(), ResumeAction::Run);
   build_debugger(prepared.config.debugger);
   monitors_ = std::make_unique<Monitors>(*this);
-  log_.print(LogItem::Accel, "guest code is interpreted (interp): the only engine there is");
 }
 
 // Whoever could still send a message stops first: the processors, then the event loop.
@@ -103,7 +112,8 @@ void Machine::start() {
     state_ = RunState::Running;
     let_processors_run();
   } else {
-    loop_.clock().stop();
+    std::lock_guard lock(device_lock_);
+    stop_time();
   }
 }
 
@@ -152,7 +162,7 @@ void Machine::stop_as(RunState state) {
   drop_requests(Request::Kind::Pause);
   {
     std::lock_guard lock(device_lock_);
-    loop_.clock().stop();
+    stop_time();
   }
   state_ = state;
   emit({MachineEvent::Kind::Stop});
@@ -173,12 +183,24 @@ Machine::Resumption Machine::resume() {
 void Machine::go_on(const std::vector<ResumeAction>& actions) {
   {
     std::lock_guard lock(device_lock_);
-    loop_.clock().resume();
+    let_time_go_on();
   }
   actions_ = actions;
   state_ = RunState::Running;
   emit({MachineEvent::Kind::Resume});
   let_processors_run();
+}
+
+void Machine::stop_time() {
+  loop_.clock().stop();
+  board_->tsc.stop();
+  engine_->time_stops();
+}
+
+void Machine::let_time_go_on() {
+  engine_->time_goes_on();
+  board_->tsc.resume();
+  loop_.clock().resume();
 }
 
 void Machine::press_power_button() {
@@ -239,6 +261,7 @@ void Machine::reset(Cause cause) {
     // Before the devices: these may open gate A20 again.
     send_to_all(VcpuThread::Reset{});
     board_->reset();
+    engine_->devices_reset();
   }
   wait_all_paused();
   emit({MachineEvent::Kind::Reset, cause});

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "devices/host/event_loop.h"
+#include "machine/accel/engine.h"
 #include "machine/core/log.h"
 #include "machine/debugger/gdb_server.h"
 #include "machine/pc/pc_board.h"
@@ -58,6 +59,9 @@ class Machine {
 
   Log& log() { return log_; }
   PcBoard& board() { return *board_; }
+  const Engine& engine() const { return *engine_; }
+  // Why that engine executes the guest, in one line.
+  const std::string& engine_reason() const { return engine_reason_; }
   devices::EventLoop& loop() { return loop_; }
 
   // Runs until it is told to end; the exit status of the process.
@@ -122,6 +126,8 @@ class Machine {
   void pause_for_debugger();
   void resume_from_debugger(const std::vector<ResumeAction>& actions);
   void tell_debugger(bool was_running);
+  void stop_time();
+  void let_time_go_on();
   void build_debugger(const std::optional<devices::CharacterSpec>& backend);
   int end_with(int status);
 
@@ -132,6 +138,8 @@ class Machine {
   std::vector<std::function<void(const MachineEvent&)>> listeners_;
   std::recursive_mutex device_lock_;
   devices::EventLoop loop_{device_lock_};
+  std::unique_ptr<Engine> engine_;  // outlives the board, which tells it of memory
+  std::string engine_reason_;
   std::unique_ptr<PcBoard> board_;
   std::unique_ptr<Monitors> monitors_;
   std::vector<std::unique_ptr<VcpuThread>> threads_;

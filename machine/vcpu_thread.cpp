@@ -77,6 +77,7 @@ bool VcpuThread::obey_messages() {
     const Message message = messages_.front();
     messages_.pop_front();
     lock.unlock();
+    accelerator_->leave(cpu_);
     obey(message);
     lock.lock();
   }
@@ -133,6 +134,7 @@ void VcpuThread::sleep() {
 }
 
 void VcpuThread::wake() {
+  accelerator_->kick();
   if (!asleep_.load()) return;
   // With the lock the sleeper is either before its check of the condition or in the wait.
   {

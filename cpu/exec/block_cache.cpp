@@ -114,7 +114,7 @@ const Op* BlockCache::find(uint64_t rip) {
     fetcher.segment_ends = true;
   }
   // Code outside of memory is decoded each time; so is what a segment's limit may cut.
-  if (host == nullptr || fetcher.segment_ends) return decode(fetcher, rip, false)->ops();
+  if (host == nullptr || fetcher.segment_ends || !keeping_) return decode(fetcher, rip, false)->ops();
 
   const uint64_t offset = cpu_.environment().memory_map.memory().offset_of(host);
   const auto known = blocks_.find(block_key(offset, cpu_.mode_key()));
@@ -330,6 +330,7 @@ bool BlockCache::Builder::add_instruction() {
   if (status == decode::Status::Ok) {
     lower_instruction(instruction);
   } else {
+    ++cpu_.blocks().counters.undecodable;
     add_fault(status == decode::Status::TooLong ? &instruction_too_long : &invalid_opcode, instruction.length);
   }
   return true;
@@ -350,6 +351,7 @@ void BlockCache::Builder::lower_instruction(const decode::Instruction& instructi
   Selection selection = lower(instruction, byte_length, op);
   if (selection.handler == nullptr) {
     cpu_.log().print(LogItem::Unimplemented, "instruction {} is not executed", decode::name(instruction.mnemonic));
+    ++cpu_.blocks().counters.without_handler;
     add_fault(&invalid_opcode, instruction.length);
     return;
   }

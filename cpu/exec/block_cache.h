@@ -80,6 +80,10 @@ class BlockCache {
   void maintain();
   // Drops everything. Only while no block executes.
   void clear();
+  // Whether find() may keep what it decodes and return what it kept. Changes take effect with the next tag of the jump
+  // cache.
+  void set_keeping(bool keeping) { keeping_ = keeping; }
+  bool empty() const { return chunks_.empty(); }
 
   // Marks code and takes fast write access to its page away from every processor. The bytes lie in one page.
   void protect(uint64_t memory_offset, uint64_t size);
@@ -93,6 +97,8 @@ class BlockCache {
 
   struct Counters {
     uint64_t blocks_decoded = 0, instructions_decoded = 0, invalidations = 0, clears = 0, lookups = 0;
+    uint64_t undecodable = 0;  // instructions that no row fits
+    uint64_t without_handler = 0;  // that the model has and nothing executes
   } counters;
 
  private:
@@ -140,6 +146,7 @@ class BlockCache {
   std::vector<std::unique_ptr<uint8_t[]>> chunks_;
   size_t chunk_used_ = 0;
   bool clear_wanted_ = false;
+  bool keeping_ = true;
   std::unique_ptr<uint8_t[]> scratch_;  // for one instruction that is not kept
   std::mutex posted_mutex_;             // leaf
   std::vector<std::pair<uint64_t, uint64_t>> posted_;

@@ -38,6 +38,21 @@ RunExit Cpu::step_for_debugger() {
   return steps_left_ == 0 ? RunExit::Debugger : exit;
 }
 
+RunExit Cpu::run_uncached(uint64_t count, bool hold_events) {
+  blocks_->set_keeping(false);
+  events_held_ = hold_events;
+  const RunExit exit = run_instructions(count);
+  events_held_ = false;
+  blocks_->set_keeping(true);
+  return exit;
+}
+
+// Through dispatch(), which is where the faults of the delivery end.
+void Cpu::deliver(const UndeliveredEvent& event) {
+  undelivered_ = event;
+  run_uncached(0, true);
+}
+
 namespace {
 
 constexpr uint32_t kBlockItems = static_cast<uint32_t>(LogItem::Exec) | static_cast<uint32_t>(LogItem::Cpu);
@@ -61,6 +76,16 @@ RunExit Cpu::dispatch(uint64_t step_limit) {
     interrupt_shadow = false;
     if (single_step_ && steps_left_ != 0) --steps_left_;
     handle_fault(*this, fault_.vector, fault_.has_error_code, fault_.error_code);
+    mode_changed();
+  }
+  if (undelivered_) {
+    const UndeliveredEvent event = *undelivered_;
+    undelivered_.reset();
+    if (event.source == InterruptSource::Exception) {
+      handle_fault(*this, static_cast<Vector>(event.vector), event.has_error_code, event.error_code);
+    } else {
+      deliver_interrupt(*this, event.vector, event.source);
+    }
     mode_changed();
   }
   for (;;) {

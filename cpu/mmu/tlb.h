@@ -94,6 +94,7 @@ class Mmu {
   Protection current_protection() const;
   // Changes whenever a linear address may lead to other code than before in the current address space.
   uint64_t fetch_generation() const;
+  bool a20_enabled() const { return a20_mask_ == ~uint64_t{0}; }
   void set_a20(bool enabled);  // gate A20; with the gate closed bit 20 of physical addresses is 0
 
   struct Counters {

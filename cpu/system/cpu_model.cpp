@@ -1,6 +1,9 @@
 #include "cpu/system/cpu_model.h"
 
 #include <fmt/format.h>
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
 
 #include <algorithm>
 #include <bit>
@@ -77,7 +80,7 @@ uint32_t parse_number(std::string_view key, std::string_view value) {
 // Properties of QEMU's models that change nothing here.
 bool is_ignored_property(std::string_view key) {
   constexpr std::string_view kIgnored[] = {"check",     "enforce",        "migratable",           "pmu",
-                                           "kvm",       "l3-cache",       "host-cache-info",      "tcg-cpuid",
+                                           "l3-cache",       "host-cache-info",      "tcg-cpuid",
                                            "phys-bits", "host-phys-bits", "full-cpuid-auto-level"};
   return std::find(std::begin(kIgnored), std::end(kIgnored), key) != std::end(kIgnored);
 }
@@ -124,6 +127,7 @@ std::span<const CpuModel::Definition> CpuModel::Definition::all() {
       {"Haswell", kIntel, 6, 60, 4, 0xD, 0x80000008, "Intel Core Processor (Haswell)", kHaswell},
       {"Haswell-noTSX", kIntel, 6, 60, 1, 0xD, 0x80000008, "Intel Core Processor (Haswell, no TSX)", kHaswell},
       {"max", kAmd, 15, 107, 1, 0x15, 0x8000000A, "Calco virtual CPU", ""},
+      {"host", kAmd, 15, 107, 1, 0x15, 0x8000000A, "the host's processor (with -accel kvm)", ""},
       {"base", kIntel, 6, 0, 0, 0xD, 0x80000008, "Calco base CPU", "lm,syscall,nx"},
   };
   return kModels;
@@ -200,7 +204,11 @@ void CpuModel::apply_option(std::string_view item) {
 }
 
 void CpuModel::set_property(std::string_view key, std::string_view value) {
-  if (key == "vendor") {
+  if (key == "kvm") {
+    const std::optional<bool> offered = parse_switch(value);
+    if (!offered) throw OptionError("-cpu", fmt::format("kvm={}: on or off", value));
+    paravirtual_allowed_ = *offered;
+  } else if (key == "vendor") {
     if (value.size() != 12) throw OptionError("-cpu", "vendor= takes exactly 12 characters, such as GenuineIntel");
     vendor_ = value;
   } else if (key == "model-id") {
@@ -259,6 +267,39 @@ void CpuModel::derive_features() {
     uint32_t& repeated = word(FeatureWord::Leaf80000001Edx);
     repeated = (repeated & ~kAmdRepeated) | (word(FeatureWord::Leaf1Edx) & kAmdRepeated);
   }
+}
+
+std::vector<std::string> CpuModel::restrict_features(FeatureWord which, uint32_t supported) {
+  std::vector<std::string> names;
+  const uint32_t missing = word(which) & ~supported;
+  for (const FeatureFlag& flag : feature_flags()) {
+    if (flag.word == which && (missing >> flag.bit & 1) != 0) names.emplace_back(flag.name);
+  }
+  word(which) &= supported;
+  derive_features();
+  return names;
+}
+
+void CpuModel::become_host(const std::array<uint32_t, static_cast<size_t>(FeatureWord::Count)>& features) {
+  words_ = features;
+#if defined(__x86_64__)
+  std::array<uint32_t, 12> text{};
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+  __cpuid(0, eax, ebx, ecx, edx);
+  text = {ebx, edx, ecx};
+  vendor_.assign(reinterpret_cast<const char*>(text.data()), 12);
+  for (unsigned leaf = 0; leaf < 3; ++leaf) {
+    __cpuid(0x80000002 + leaf, text[leaf * 4], text[leaf * 4 + 1], text[leaf * 4 + 2], text[leaf * 4 + 3]);
+  }
+  brand_.assign(reinterpret_cast<const char*>(text.data()), 48);
+  brand_.resize(std::min(brand_.size(), brand_.find('\0')));
+  __cpuid(1, eax, ebx, ecx, edx);
+  family_ = (eax >> 8 & 0xF) + ((eax >> 8 & 0xF) == 0xF ? eax >> 20 & 0xFF : 0);
+  model_ = (eax >> 4 & 0xF) | (eax >> 12 & 0xF0);
+  stepping_ = eax & 0xF;
+#endif
+  set_topology(threads_per_core_, cores_per_socket_);
+  derive_features();
 }
 
 void CpuModel::set_topology(unsigned threads_per_core, unsigned cores_per_socket) {
@@ -382,6 +423,13 @@ CpuidResult CpuModel::address_size_leaf() const {
 }
 
 CpuidResult CpuModel::hypervisor_leaf(uint32_t leaf) const {
+  if (paravirtual_ != 0) {
+    // Documentation/virt/kvm/x86/cpuid.rst.
+    constexpr std::string_view kSignature("KVMKVMKVM\0\0\0", 12);
+    if (leaf == 0x40000001) return {paravirtual_, 0, 0, 0};
+    if (leaf != 0x40000000) return {};
+    return {0x40000001, text_register(kSignature, 0), text_register(kSignature, 1), text_register(kSignature, 2)};
+  }
   if (leaf != 0x40000000) return {};
   return {0x40000001, text_register(kHypervisor, 0), text_register(kHypervisor, 1), text_register(kHypervisor, 2)};
 }

@@ -57,6 +57,17 @@ class CpuModel {
   // The initial APIC id of a processor: fields for thread, core and socket, each as wide as its count needs (SDM vol.
   // 3, 9.9.1).
   uint32_t apic_id(unsigned index) const;
+  // Takes away the features of `which` that are not in `supported`, because whoever executes the guest lacks them; their
+  // names.
+  std::vector<std::string> restrict_features(FeatureWord which, uint32_t supported);
+  // `-cpu host`: the features are all of `features`, and the processor is called as CPUID calls the host's.
+  bool is_host() const { return name_ == "host"; }
+  void become_host(const std::array<uint32_t, static_cast<size_t>(FeatureWord::Count)>& features);
+  // The feature flags of KVM's paravirtual interface (leaf 40000001H); 0: there is none. `-cpu ...,kvm=off` keeps it 0.
+  void offer_paravirtual(uint32_t features) { paravirtual_ = paravirtual_allowed_ ? features : 0; }
+  uint32_t paravirtual_features() const { return paravirtual_; }
+  uint32_t highest_basic_leaf() const { return basic_level_; }
+  uint32_t highest_extended_leaf() const { return extended_level_; }
   // Frequency of the time-stamp counter in Hz, for leaves that report it; 0: not reported.
   void set_tsc_frequency(uint64_t hertz) { tsc_frequency_ = hertz; }
 
@@ -99,6 +110,8 @@ class CpuModel {
   std::vector<std::string> warnings_;
   unsigned threads_per_core_ = 1, cores_per_socket_ = 1;
   uint64_t tsc_frequency_ = 0;
+  uint32_t paravirtual_ = 0;
+  bool paravirtual_allowed_ = true;
 };
 
 }  // namespace calco::cpu

@@ -17,6 +17,14 @@ enum class InterruptSource : uint8_t {
   Exception,  // fault, trap or abort found by the processor
 };
 
+// What another engine had begun to deliver when it gave the processor back.
+struct UndeliveredEvent {
+  InterruptSource source = InterruptSource::Hardware;  // Hardware, Nmi or Exception
+  uint8_t vector = 0;
+  bool has_error_code = false;
+  uint32_t error_code = 0;
+};
+
 // The delivery under way. A fault that is raised meanwhile is combined with it (SDM vol. 3, 6.15, table 6-5) and has
 // the EXT bit of its error code set where the first event was external to the program (SDM vol. 3, 6.13).
 struct EventDelivery {

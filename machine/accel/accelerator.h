@@ -1,4 +1,4 @@
-// The engine that executes a processor's guest code.
+// What executes a processor's guest code.
 #pragma once
 
 #include <string_view>
@@ -7,16 +7,22 @@
 
 namespace calco::machine {
 
-// Interpreter, translator, KVM: exchangeable while the guest runs, because the architectural state is whole in the
-// CpuState whenever run() has returned.
+// One engine's part for one processor. Engines are exchangeable while the guest runs, because the architectural state
+// is whole in the CpuState between leave() and the next run().
 //
-// Threads: one accelerator a vCPU, called on its thread only.
+// Threads: one accelerator a vCPU, called on its thread only, but for kick().
 class Accelerator {
  public:
   virtual ~Accelerator() = default;
   virtual std::string_view name() const = 0;
-  // Executes until the processor needs the machine: a stop was requested, it halts, or it shut down.
+  // Executes until the processor needs the machine: a stop was requested, it halts, or it shut down. Takes over the
+  // CpuState as it finds it, unless it has not been left since the last call.
   virtual cpu::RunExit run(cpu::Cpu& cpu) = 0;
+  // Makes the CpuState whole: others may read and change it until the next run(). An engine that keeps state elsewhere
+  // while the processor merely halts brings it back here; until then `activity` and RFLAGS.IF are right.
+  virtual void leave(cpu::Cpu& /*cpu*/) {}
+  // A bit of Cpu::exit_request was set: run(), if it is under way, must look at it soon. Any thread, under any lock.
+  virtual void kick() {}
 };
 
 }  // namespace calco::machine

@@ -42,7 +42,7 @@ void read_nographic(Draft& draft, const std::string&, std::string_view) {
   draft.config.graphics = false;
   draft.display_given = true;
 }
-void read_enable_kvm(Draft& draft, const std::string&, std::string_view) { draft.accelerators.emplace_back("kvm"); }
+void read_enable_kvm(Draft& draft, const std::string&, std::string_view) { draft.config.accelerators.push_back({.name = "kvm"}); }
 
 void read_version(Draft& draft, const std::string&, std::string_view) { draft.answer = "Calco " CALCO_VERSION "\n"; }
 void read_help(Draft& draft, const std::string& option, std::string_view value);
@@ -53,7 +53,7 @@ constexpr auto kOptions = std::to_array<Option>({
     {"version", "", "the version", read_version},
     {"M", "pc[,accel=,smm=,hpet=,acpi=,graphics=]", "the machine; 'help' lists them", read_machine},
     {"machine", "pc[,...]", "the same", read_machine},
-    {"accel", "interp|jit|kvm|tcg|auto", "the engine that runs guest code", read_accelerator},
+    {"accel", "interp|jit|kvm[,kernel-irqchip=]|auto", "the engine that runs guest code", read_accelerator},
     {"enable-kvm", "", "the same as -accel kvm", read_enable_kvm},
     {"cpu", "model[,+feature][,-feature]", "the processor model", read_cpu},
     {"smp", "[cpus=]n[,maxcpus=,sockets=,cores=,threads=]", "number of processors, 1 to 16", read_processors},
@@ -136,7 +136,7 @@ CommandLine parse_command_line(std::span<const char* const> arguments) {
     option->read(draft, word, value);
   }
   if (!draft.answer) {
-    choose_accelerator(draft);
+    complete_accelerators(draft);
     complete_devices(draft);
     check_boot(draft);
   }

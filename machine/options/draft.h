@@ -14,7 +14,7 @@ namespace calco::machine {
 struct Draft {
   MachineConfig config;
   std::optional<std::string> answer;      // help text asked for
-  std::vector<std::string> accelerators;  // in order of preference
+  std::optional<KernelIrqchip> irqchip;   // -machine kernel_irqchip=, for accelerators that say nothing
   bool display_given = false;             // -nographic, -display or -vga: the user knows that there is no window
   bool no_defaults = false;               // -nodefaults
   bool monitor_given = false;             // -monitor or -mon: no default monitor
@@ -31,8 +31,8 @@ void read_accelerator(Draft& draft, const std::string& option, std::string_view 
 void read_cpu(Draft& draft, const std::string& option, std::string_view value);
 void read_processors(Draft& draft, const std::string& option, std::string_view value);
 void read_memory(Draft& draft, const std::string& option, std::string_view value);
-// Decides over the -accel options once all are known.
-void choose_accelerator(Draft& draft);
+// Completes the -accel options once all are known.
+void complete_accelerators(Draft& draft);
 
 // device_options.cpp: what is plugged into it.
 void read_serial(Draft& draft, const std::string& option, std::string_view value);

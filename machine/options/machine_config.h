@@ -10,8 +10,15 @@
 
 namespace calco::machine {
 
-// The engine that executes guest instructions.
-enum class AcceleratorKind : uint8_t { Interpreter };
+// Which interrupt controllers are the kernel's under KVM: none; the local APICs; these, the I/O APIC, the 8259s and the
+// 8254.
+enum class KernelIrqchip : uint8_t { Off, Split, On };
+
+// -accel: an engine that may execute guest instructions.
+struct AcceleratorOptions {
+  std::string name;  // interp, jit, tcg, kvm or auto
+  std::optional<KernelIrqchip> irqchip = {};  // not given: Off (docs/kvm.md says why)
+};
 
 // How the processors hang together (-smp). sockets * cores * threads == maximum.
 struct ProcessorTopology {
@@ -68,7 +75,7 @@ enum class RtcBase : uint8_t { Utc, LocalTime, Fixed };
 
 struct MachineConfig {
   std::string name;  // -name
-  AcceleratorKind accelerator = AcceleratorKind::Interpreter;
+  std::vector<AcceleratorOptions> accelerators;  // the first that works is taken
   std::string cpu = "qemu64";  // -cpu: model and features, checked by cpu::CpuModel
   ProcessorTopology topology;
   uint64_t memory_size = 128ull << 20;  // bytes

@@ -21,7 +21,14 @@ void add_accelerator(Draft& draft, const std::string& option, const std::string&
   if (std::ranges::find(kAccelerators, name) == kAccelerators.end()) {
     throw OptionError(option, fmt::format("'{}' is no engine; possible are interp, jit, tcg, kvm and auto", name));
   }
-  draft.accelerators.push_back(name);
+  draft.config.accelerators.push_back({.name = name});
+}
+
+KernelIrqchip parse_irqchip(const std::string& option, std::string_view key, std::string_view value) {
+  if (value == "off") return KernelIrqchip::Off;
+  if (value == "split") return KernelIrqchip::Split;
+  if (value == "on") return KernelIrqchip::On;
+  throw OptionError(option, fmt::format("{}='{}' is neither on, split nor off", key, value));
 }
 
 // "kvm:tcg": the first that works.
@@ -55,34 +62,40 @@ void read_machine(Draft& draft, const std::string& option, std::string_view valu
     if (!on) throw OptionError(option, fmt::format("smm='{}' is neither on, off nor auto", *smm));
     config.smm = *on;
   }
-  for (std::string_view without_effect : {"usb", "vmport", "dump-guest-core", "mem-merge", "kernel_irqchip"}) {
+  for (std::string_view key : {"kernel_irqchip", "kernel-irqchip"}) {
+    if (const auto irqchip = list.take(key)) draft.irqchip = parse_irqchip(option, key, *irqchip);
+  }
+  for (std::string_view without_effect : {"usb", "vmport", "dump-guest-core", "mem-merge"}) {
     list.take(without_effect);
   }
-  list.finish("type, accel, acpi, graphics, hpet and smm");
+  list.finish("type, accel, acpi, graphics, hpet, kernel-irqchip and smm");
 }
 
 void read_accelerator(Draft& draft, const std::string& option, std::string_view value) {
   if (value == "help" || value == "?") {
-    draft.answer = "Accelerators supported:\ninterp\njit (interpreted for now)\ntcg (the same as jit)\nauto\n";
+    draft.answer = "Accelerators supported:\ninterp\njit (interpreted for now)\ntcg (the same as jit)\nkvm\nauto (the default)\n";
     return;
   }
   OptionList list(option, value, "accel");
   const auto name = list.take("accel");
   if (!name) throw OptionError(option, "names no engine; possible are interp, jit, tcg, kvm and auto");
   add_accelerator(draft, option, *name);
+  if (*name == "kvm") {
+    if (const auto irqchip = list.take("kernel-irqchip")) {
+      draft.config.accelerators.back().irqchip = parse_irqchip(option, "kernel-irqchip", *irqchip);
+    }
+    list.finish("kernel-irqchip");
+    return;
+  }
   for (std::string_view translator_setting : {"thread", "tb-size", "split-wx"}) list.take(translator_setting);
   list.finish("thread, tb-size and split-wx");
 }
 
-void choose_accelerator(Draft& draft) {
-  if (draft.accelerators.empty()) return;
-  const auto usable = std::ranges::find_if(draft.accelerators, [](const std::string& name) { return name != "kvm"; });
-  if (usable == draft.accelerators.end()) {
-    throw OptionError("-accel", "kvm is not supported yet; use interp or auto");
+void complete_accelerators(Draft& draft) {
+  for (AcceleratorOptions& accelerator : draft.config.accelerators) {
+    if (!accelerator.irqchip) accelerator.irqchip = draft.irqchip;
   }
-  if (*usable == "jit" || *usable == "tcg") {
-    draft.config.notes.push_back(fmt::format("-accel {}: there is no translator yet; interpreting", *usable));
-  }
+  if (draft.config.accelerators.empty()) draft.config.accelerators.push_back({.name = "auto", .irqchip = draft.irqchip});
 }
 
 void read_cpu(Draft& draft, const std::string& option, std::string_view value) {

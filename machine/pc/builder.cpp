@@ -15,6 +15,7 @@ namespace calco::machine {
 PcBoard::PcBoard(BoardServices board_services, uint64_t memory_capacity, cpu::CpuModel cpu_model)
     : services(std::move(board_services)),
       clock(services.loop.clock()),
+      tsc(clock, services.tsc),
       memory(memory_capacity),
       map(memory, services.device_lock, services.log),
       ports(services.device_lock, services.log),
@@ -133,7 +134,8 @@ class PcBuilder {
   }
 
   void add_processors() {
-    board_.model.set_tsc_frequency(PcBoard::kTscFrequency);
+    if (board_.services.adapt_model) board_.services.adapt_model(board_.model);
+    board_.model.set_tsc_frequency(board_.tsc.frequency());
     for (unsigned index = 0; index < config_.topology.processors; ++index) add_processor(index);
   }
 
@@ -160,8 +162,8 @@ class PcBuilder {
             .log = log_,
             .model = board_.model,
             .group = board_.group,
-            .tsc = [clock = &board_.clock] { return static_cast<uint64_t>(clock->now()); },
-            .tsc_frequency = PcBoard::kTscFrequency,
+            .tsc = [tsc = &board_.tsc] { return tsc->now(); },
+            .tsc_frequency = board_.tsc.frequency(),
             .triple_fault = board_.services.request_reset,
             .index = index,
             .x87_error = index == 0 ? x87_error() : std::function<bool(bool)>(),
@@ -177,8 +179,8 @@ class PcBuilder {
   }
 
   devices::TscClock tsc_clock() const {
-    return {.ticks_now = [clock = &board_.clock] { return static_cast<uint64_t>(clock->now()); },
-            .time_of = [](uint64_t ticks) { return static_cast<int64_t>(std::min<uint64_t>(ticks, INT64_MAX)); }};
+    return {.ticks_now = [tsc = &board_.tsc] { return tsc->now(); },
+            .time_of = [tsc = &board_.tsc](uint64_t ticks) { return tsc->time_of(ticks); }};
   }
 
   std::function<int()> external_interrupts() const {

@@ -41,6 +41,7 @@
 #include "machine/core/port_bus.h"
 #include "machine/pc/apic_window.h"
 #include "machine/pc/character_devices.h"
+#include "machine/pc/time_stamp_counter.h"
 
 namespace calco::machine {
 
@@ -54,6 +55,9 @@ struct BoardServices {
   std::function<void()> power_off;
   std::function<void(int status)> exit;  // isa-debug-exit, Ctrl-A x
   std::function<void(bool open)> set_a20;
+  TimeStampCounter::Options tsc = {};
+  // Cuts the processor model to what its engine has; may be empty.
+  std::function<void(cpu::CpuModel& model)> adapt_model = {};
 };
 
 // The processor socket: local APIC and processor need each other; the socket is there before both.
@@ -76,9 +80,6 @@ class ProcessorSocket final : public ProcessorPins {
 // Members are in the order of construction; the builder fills the pointers in.
 struct PcBoard {
   static constexpr unsigned kIsaInterrupts = 16;
-  // Ticks of the time-stamp counter are nanoseconds of guest time.
-  static constexpr uint64_t kTscFrequency = 1'000'000'000;
-
   PcBoard(BoardServices services, uint64_t memory_capacity, cpu::CpuModel model);
   PcBoard(const PcBoard&) = delete;
   PcBoard& operator=(const PcBoard&) = delete;
@@ -88,6 +89,7 @@ struct PcBoard {
 
   BoardServices services;
   Clock& clock;
+  TimeStampCounter tsc;
   GuestMemory memory;
   MemoryMap map;
   PortBus ports;

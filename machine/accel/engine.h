@@ -1,0 +1,44 @@
+// An engine for guest code, as a whole machine has it.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "cpu/system/cpu_model.h"
+#include "machine/accel/accelerator.h"
+#include "machine/pc/time_stamp_counter.h"
+
+namespace calco::machine {
+
+struct PcBoard;
+
+// Interpreter, translator, KVM. What the processors of a machine share of it; makes their accelerators.
+//
+// Threads: the machine's owner, except where something else is said.
+class Engine {
+ public:
+  virtual ~Engine() = default;
+  // As the command line has it.
+  virtual std::string_view name() const = 0;
+
+  // Before the board is built: takes away what the engine cannot give the guest.
+  virtual void adapt(cpu::CpuModel& /*model*/) {}
+  virtual TimeStampCounter::Options time_stamp_counter() const { return {}; }
+
+  // The board is there; nothing runs. Device lock held. The board outlives the engine's use.
+  virtual void attach(PcBoard& /*board*/) {}
+  // After attach(): the part for processor `index`, which the engine outlives.
+  virtual std::unique_ptr<Accelerator> make_accelerator(unsigned index) = 0;
+
+  // Guest time stands still from now on, and goes on. Every processor paused, device lock held.
+  virtual void time_stops() {}
+  virtual void time_goes_on() {}
+  // The machine was reset: the devices, not yet the processors. Every processor paused, device lock held.
+  virtual void devices_reset() {}
+
+  // For `info accel`: lines ended by \n. Every processor paused.
+  virtual std::string describe() const = 0;
+};
+
+}  // namespace calco::machine

@@ -1,0 +1,25 @@
+// Which engine executes the guest.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "machine/accel/engine.h"
+#include "machine/core/log.h"
+#include "machine/options/machine_config.h"
+
+namespace calco::machine {
+
+struct EngineChoice {
+  std::unique_ptr<Engine> engine;
+  std::string reason;  // one line
+};
+
+// The first of the configuration's accelerators that works here. `auto` is KVM where the host's processor virtualizes
+// and /dev/kvm works, else the interpreter. One that does not work is passed over with a line on standard error where
+// another follows; where none is left, OptionError says why and what to do.
+// `give_up`: an engine cannot go on with the guest (any vCPU thread); the text has several lines.
+EngineChoice choose_engine(const MachineConfig& config, Log& log, std::function<void(const std::string&)> give_up);
+
+}  // namespace calco::machine

@@ -1,0 +1,21 @@
+// What CPUID tells a guest under KVM.
+#pragma once
+
+#include <linux/kvm.h>
+
+#include <string>
+#include <vector>
+
+#include "cpu/cpu.h"
+#include "cpu/system/cpu_model.h"
+
+namespace calco::machine {
+
+// Cuts the model down to what the kernel can give (KVM_GET_SUPPORTED_CPUID), or makes it the host's processor
+// (`-cpu host`), and offers KVM's paravirtual clock. The names of the features that were lost.
+std::vector<std::string> adapt_model_to_kvm(int system, cpu::CpuModel& model);
+
+// The processor's answers as KVM_SET_CPUID2 takes them.
+std::vector<kvm_cpuid_entry2> cpuid_entries(int system, const cpu::CpuModel& model, const cpu::Cpu& cpu);
+
+}  // namespace calco::machine

@@ -1,0 +1,134 @@
+// One processor under KVM.
+#pragma once
+
+#include <linux/kvm.h>
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "devices/host/file_descriptor.h"
+#include "machine/accel/accelerator.h"
+#include "machine/accel/kvm/kvm_capabilities.h"
+#include "machine/accel/kvm/kvm_msrs.h"
+#include "machine/options/machine_config.h"
+
+namespace calco::machine {
+
+class TimeStampCounter;
+
+// What a processor shares with the others. All outlives it.
+struct KvmVcpuServices {
+  int system = -1;   // /dev/kvm
+  int machine = -1;  // the virtual machine
+  KvmCapabilities capabilities;
+  KernelIrqchip irqchip = KernelIrqchip::Off;
+  const TimeStampCounter& tsc;
+  // An end of interrupt that the kernel's local APIC passes on (kernel-irqchip=split). May be called from execution.
+  std::function<void(uint8_t vector)> end_of_interrupt;
+  // The guest can neither be executed nor interpreted: says so and stops the machine. May be called from execution.
+  std::function<void(const std::string& dump)> give_up;
+};
+
+// What it did, for `info accel`.
+struct KvmCounters {
+  uint64_t entries = 0;  // calls of KVM_RUN
+  uint64_t port_accesses = 0, memory_accesses = 0, msr_accesses = 0, halts = 0, injected = 0;
+  uint64_t smm_instructions = 0;                     // interpreted because the processor was in SMM, or A20 was closed
+  std::map<std::string, uint64_t> not_emulated = {};  // by mnemonic: what KVM could not execute and Calco interpreted
+};
+
+// Executes with KVM_RUN. The state is in the kernel from load() to leave(); between them the processor may halt and go
+// on without it being moved. What KVM does not do is interpreted on the CpuState, and KVM goes on behind it:
+//
+// - an instruction that KVM reports it cannot emulate;
+// - system management mode, so that SMRAM, the state-save area and RSM are ours;
+// - everything while gate A20 is closed, or while a debugger has set breakpoints or watchpoints.
+//
+// INIT, start-up IPIs and SMIs are served by the interpreter's dispatch loop at the boundary where they are seen. An event
+// that KVM had begun to deliver when it is left is delivered by the interpreter, so that none is ever in between.
+//
+// Threads: as Accelerator. kick() makes KVM_RUN return: it writes immediate_exit and then signals the thread, so that
+// it works at any moment, also in front of the system call. Takes no lock but those of the devices it reaches and, while
+// the guest executes, is counted in the ProcessorGroup.
+class KvmVcpu final : public Accelerator {
+ public:
+  // The host's signal that ends KVM_RUN; its handler does nothing.
+  static const int kKickSignal;
+
+  // Creates the processor in the kernel. `cpu` has its reset state. Throws std::system_error.
+  KvmVcpu(KvmVcpuServices services, cpu::Cpu& cpu);
+  KvmVcpu(const KvmVcpu&) = delete;
+  KvmVcpu& operator=(const KvmVcpu&) = delete;
+  ~KvmVcpu() override;
+
+  std::string_view name() const override { return "kvm"; }
+  cpu::RunExit run(cpu::Cpu& cpu) override;
+  void leave(cpu::Cpu& cpu) override;
+  void kick() override;
+
+  int descriptor() const { return descriptor_.get(); }
+  const KvmCounters& counters() const { return counters_; }
+
+ private:
+  using MaybeExit = std::optional<cpu::RunExit>;
+
+  bool local_apic_in_kernel() const { return services_.irqchip != KernelIrqchip::Off; }
+
+  // kvm_vcpu.cpp: the loop.
+  MaybeExit serve_requests();
+  bool interpreter_needed() const;
+  cpu::RunExit interpret();
+  bool wakes_up();
+  MaybeExit enter_guest();
+  MaybeExit handle_exit();
+  void complete_access();
+  void inject_interrupt();
+  void follow_local_apic();
+
+  // kvm_exits.cpp: what the guest is left for.
+  void access_ports();
+  void access_memory();
+  void read_msr();
+  void write_msr();
+  cpu::RunExit halt();
+  cpu::RunExit shut_down();
+  cpu::RunExit internal_error();
+  cpu::RunExit interpret_for_kvm();
+  cpu::RunExit give_up(const std::string& reason);
+
+  // kvm_state.cpp: the state's way there and back.
+  bool load();
+  void store();
+  void load_activity();
+  void store_activity();
+  void load_extended_state();
+  void store_extended_state();
+  void read_xsave_area();
+  void load_tsc();
+  void store_tsc();
+
+  const KvmVcpuServices services_;
+  cpu::Cpu& cpu_;
+  devices::FileDescriptor descriptor_;
+  size_t run_size_ = 0;
+  kvm_run* run_ = nullptr;
+  std::optional<KvmMsrs> msrs_;
+  std::vector<uint8_t> xsave_;  // as the kernel last had it
+  uint64_t tsc_offset_ = 0;     // as the kernel has it
+  bool tsc_offset_known_ = false;
+  bool loaded_ = false;              // the kernel has the state
+  bool access_incomplete_ = false;   // KVM_RUN must finish the instruction that accessed a port, memory or an MSR
+  bool window_known_ = false;        // ready_for_interrupt_injection is about the state as it is
+  bool drop_invalid_opcode_ = false;  // KVM queued #UD for the instruction that it could not emulate
+  std::atomic<bool> in_guest_{false};
+  std::atomic<int> thread_{0};
+  KvmCounters counters_;
+};
+
+}  // namespace calco::machine
