@@ -97,7 +97,7 @@ class BlockCache {
 
   struct Counters {
     uint64_t blocks_decoded = 0, instructions_decoded = 0, invalidations = 0, clears = 0, lookups = 0;
-    uint64_t undecodable = 0;  // instructions that no row fits
+    uint64_t undecodable = 0;      // instructions that no row fits
     uint64_t without_handler = 0;  // that the model has and nothing executes
   } counters;
 

@@ -79,9 +79,9 @@ uint32_t parse_number(std::string_view key, std::string_view value) {
 
 // Properties of QEMU's models that change nothing here.
 bool is_ignored_property(std::string_view key) {
-  constexpr std::string_view kIgnored[] = {"check",     "enforce",        "migratable",           "pmu",
-                                           "l3-cache",       "host-cache-info",      "tcg-cpuid",
-                                           "phys-bits", "host-phys-bits", "full-cpuid-auto-level"};
+  constexpr std::string_view kIgnored[] = {
+      "check",     "enforce",        "migratable",           "pmu", "l3-cache", "host-cache-info", "tcg-cpuid",
+      "phys-bits", "host-phys-bits", "full-cpuid-auto-level"};
   return std::find(std::begin(kIgnored), std::end(kIgnored), key) != std::end(kIgnored);
 }
 

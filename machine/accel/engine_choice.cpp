@@ -51,7 +51,8 @@ class Chooser {
     if (!system || !probe_guest_runs(*system, reason)) return nullptr;
     reason = host_virtualizes() ? "asked for" : "asked for, though it is a software one here";
     try {
-      return std::make_unique<KvmEngine>(std::move(*system), options.irqchip.value_or(KernelIrqchip::Off), log_, give_up_);
+      return std::make_unique<KvmEngine>(std::move(*system), options.irqchip.value_or(KernelIrqchip::Off), log_,
+                                         give_up_);
     } catch (const std::system_error& error) {
       reason = error.what();
       return nullptr;
@@ -82,7 +83,8 @@ EngineChoice choose_engine(const MachineConfig& config, Log& log, std::function<
     choice.engine = chooser.make(wanted, choice.reason);
     if (choice.engine != nullptr) {
       const bool translator = wanted.name == "jit" || wanted.name == "tcg";
-      if (translator) std::fprintf(stderr, "calco: -accel %s: %s; interpreting\n", wanted.name.c_str(), choice.reason.c_str());
+      if (translator)
+        std::fprintf(stderr, "calco: -accel %s: %s; interpreting\n", wanted.name.c_str(), choice.reason.c_str());
       if (config.cpu.starts_with("host") && choice.engine->name() != "kvm") {
         throw OptionError("-cpu", "'host' is possible with -accel kvm only; 'max' is all that the interpreter has");
       }

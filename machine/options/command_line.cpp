@@ -42,7 +42,9 @@ void read_nographic(Draft& draft, const std::string&, std::string_view) {
   draft.config.graphics = false;
   draft.display_given = true;
 }
-void read_enable_kvm(Draft& draft, const std::string&, std::string_view) { draft.config.accelerators.push_back({.name = "kvm"}); }
+void read_enable_kvm(Draft& draft, const std::string&, std::string_view) {
+  draft.config.accelerators.push_back({.name = "kvm"});
+}
 
 void read_version(Draft& draft, const std::string&, std::string_view) { draft.answer = "Calco " CALCO_VERSION "\n"; }
 void read_help(Draft& draft, const std::string& option, std::string_view value);

@@ -13,11 +13,11 @@ namespace calco::machine {
 // What later options or the end of the command line still decide over.
 struct Draft {
   MachineConfig config;
-  std::optional<std::string> answer;      // help text asked for
-  std::optional<KernelIrqchip> irqchip;   // -machine kernel_irqchip=, for accelerators that say nothing
-  bool display_given = false;             // -nographic, -display or -vga: the user knows that there is no window
-  bool no_defaults = false;               // -nodefaults
-  bool monitor_given = false;             // -monitor or -mon: no default monitor
+  std::optional<std::string> answer;     // help text asked for
+  std::optional<KernelIrqchip> irqchip;  // -machine kernel_irqchip=, for accelerators that say nothing
+  bool display_given = false;            // -nographic, -display or -vga: the user knows that there is no window
+  bool no_defaults = false;              // -nodefaults
+  bool monitor_given = false;            // -monitor or -mon: no default monitor
   std::optional<devices::CharacterSpec> debug_console;  // -debugcon
   std::optional<uint16_t> debug_console_port;           // -global isa-debugcon.iobase=
 };

@@ -16,7 +16,7 @@ enum class KernelIrqchip : uint8_t { Off, Split, On };
 
 // -accel: an engine that may execute guest instructions.
 struct AcceleratorOptions {
-  std::string name;  // interp, jit, tcg, kvm or auto
+  std::string name;                           // interp, jit, tcg, kvm or auto
   std::optional<KernelIrqchip> irqchip = {};  // not given: Off (docs/kvm.md says why)
 };
 
@@ -74,9 +74,9 @@ struct BootOptions {
 enum class RtcBase : uint8_t { Utc, LocalTime, Fixed };
 
 struct MachineConfig {
-  std::string name;  // -name
+  std::string name;                              // -name
   std::vector<AcceleratorOptions> accelerators;  // the first that works is taken
-  std::string cpu = "qemu64";  // -cpu: model and features, checked by cpu::CpuModel
+  std::string cpu = "qemu64";                    // -cpu: model and features, checked by cpu::CpuModel
   ProcessorTopology topology;
   uint64_t memory_size = 128ull << 20;  // bytes
 

@@ -73,7 +73,8 @@ void read_machine(Draft& draft, const std::string& option, std::string_view valu
 
 void read_accelerator(Draft& draft, const std::string& option, std::string_view value) {
   if (value == "help" || value == "?") {
-    draft.answer = "Accelerators supported:\ninterp\njit (interpreted for now)\ntcg (the same as jit)\nkvm\nauto (the default)\n";
+    draft.answer =
+        "Accelerators supported:\ninterp\njit (interpreted for now)\ntcg (the same as jit)\nkvm\nauto (the default)\n";
     return;
   }
   OptionList list(option, value, "accel");
@@ -95,7 +96,8 @@ void complete_accelerators(Draft& draft) {
   for (AcceleratorOptions& accelerator : draft.config.accelerators) {
     if (!accelerator.irqchip) accelerator.irqchip = draft.irqchip;
   }
-  if (draft.config.accelerators.empty()) draft.config.accelerators.push_back({.name = "auto", .irqchip = draft.irqchip});
+  if (draft.config.accelerators.empty())
+    draft.config.accelerators.push_back({.name = "auto", .irqchip = draft.irqchip});
 }
 
 void read_cpu(Draft& draft, const std::string& option, std::string_view value) {

@@ -169,9 +169,24 @@ TEST(CommandLine, RtcBase) {
   EXPECT_EQ(config({"-rtc", "base=1970-01-02T00:00:01,clock=vm"}).rtc_start, 86401);
 }
 
-TEST(CommandLine, TranslatorIsInterpretedWithANoteForNow) {
-  EXPECT_THAT(config({"-accel", "tcg", "-nographic"}).notes, ElementsAre(HasSubstr("interpreting")));
-  EXPECT_THAT(config({"-accel", "kvm", "-accel", "auto", "-nographic"}).notes, IsEmpty());
+std::vector<std::string> accelerators(std::vector<const char*> options) {
+  std::vector<std::string> names;
+  for (const AcceleratorOptions& accelerator : config(std::move(options)).accelerators) names.push_back(accelerator.name);
+  return names;
+}
+
+TEST(CommandLine, AcceleratorsAreListedInTheOrderOfPreference) {
+  EXPECT_THAT(accelerators({"-accel", "kvm", "-accel", "tcg", "-nographic"}), ElementsAre("kvm", "tcg"));
+  EXPECT_THAT(accelerators({"-M", "pc,accel=kvm:interp", "-nographic"}), ElementsAre("kvm", "interp"));
+  EXPECT_THAT(accelerators({"-enable-kvm", "-nographic"}), ElementsAre("kvm"));
+  EXPECT_THAT(accelerators({"-nographic"}), ElementsAre("auto"));
+}
+
+TEST(CommandLine, KernelInterruptControllersBelongToTheAcceleratorOrTheMachine) {
+  EXPECT_EQ(config({"-accel", "kvm,kernel-irqchip=split", "-nographic"}).accelerators[0].irqchip, KernelIrqchip::Split);
+  EXPECT_EQ(config({"-accel", "kvm", "-M", "pc,kernel_irqchip=on"}).accelerators[0].irqchip, KernelIrqchip::On);
+  EXPECT_EQ(config({"-accel", "kvm", "-nographic"}).accelerators[0].irqchip, std::nullopt);
+  EXPECT_THAT(error({"-accel", "kvm,kernel-irqchip=maybe"}), AllOf(HasSubstr("kernel-irqchip='maybe'"), HasSubstr("split")));
 }
 
 TEST(CommandLine, QuestionsAreAnswered) {
@@ -195,7 +210,6 @@ TEST(CommandLine, RefusalsNameTheOptionAndWhatWouldBeRight) {
   EXPECT_THAT(error({"-M", "q35"}), AllOf(HasSubstr("-M: 'q35'"), HasSubstr("possible is pc")));
   EXPECT_THAT(error({"-M", "pc,color=red"}), HasSubstr("'color'"));
   EXPECT_THAT(error({"-accel", "warp"}), AllOf(HasSubstr("'warp'"), HasSubstr("interp")));
-  EXPECT_THAT(error({"-accel", "kvm"}), HasSubstr("not supported yet"));
   EXPECT_THAT(error({"-device", "e1000"}), AllOf(HasSubstr("'e1000'"), HasSubstr("-device help")));
   EXPECT_THAT(error({"-device", "isa-debug-exit,iobase=x"}), HasSubstr("iobase='x'"));
   EXPECT_THAT(error({"-frobnicate"}), AllOf(HasSubstr("-frobnicate: "), HasSubstr("-help")));

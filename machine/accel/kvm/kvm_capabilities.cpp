@@ -47,12 +47,16 @@ int capability(int descriptor, int number) {
 std::string explain_open_failure(const char* path, int error) {
   switch (error) {
     case ENOENT:
-      return fmt::format("there is no {}; the host's kernel needs the module kvm_intel or kvm_amd, and the firmware "
-                         "must allow virtualization", path);
+      return fmt::format(
+          "there is no {}; the host's kernel needs the module kvm_intel or kvm_amd, and the firmware "
+          "must allow virtualization",
+          path);
     case EACCES:
     case EPERM:
-      return fmt::format("no permission for {}; add yourself to the group kvm (sudo usermod -aG kvm $USER) and log in "
-                         "again", path);
+      return fmt::format(
+          "no permission for {}; add yourself to the group kvm (sudo usermod -aG kvm $USER) and log in "
+          "again",
+          path);
     default:
       return fmt::format("{} cannot be opened: {}", path, std::strerror(error));
   }

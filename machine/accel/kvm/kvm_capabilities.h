@@ -12,10 +12,10 @@ namespace calco::machine {
 
 // What is good to have; what Calco cannot do without is checked by open_kvm().
 struct KvmCapabilities {
-  size_t xsave_size = 4096;     // bytes of an XSAVE area (KVM_CAP_XSAVE2)
+  size_t xsave_size = 4096;  // bytes of an XSAVE area (KVM_CAP_XSAVE2)
   bool read_only_memory = false;
-  bool irqchip = false;         // 8259s, I/O APIC and local APICs (kernel-irqchip=on)
-  bool split_irqchip = false;   // local APICs only (kernel-irqchip=split)
+  bool irqchip = false;        // 8259s, I/O APIC and local APICs (kernel-irqchip=on)
+  bool split_irqchip = false;  // local APICs only (kernel-irqchip=split)
   bool pit = false;
   bool exit_on_emulation_failure = false;
   bool machine_check = false;

@@ -30,15 +30,15 @@ struct WordPlace {
 constexpr uint32_t bit(unsigned number) { return uint32_t{1} << number; }
 
 constexpr std::array<WordPlace, kWords> kPlaces = {{
-    {FeatureWord::Leaf1Edx, 1, 0, &kvm_cpuid_entry2::edx, bit(9) | bit(28)},                          // APIC, HT
-    {FeatureWord::Leaf1Ecx, 1, 0, &kvm_cpuid_entry2::ecx, bit(21) | bit(24) | bit(31)},               // x2APIC, deadline
-    {FeatureWord::Leaf6Eax, 6, 0, &kvm_cpuid_entry2::eax, bit(2)},                                    // ARAT
+    {FeatureWord::Leaf1Edx, 1, 0, &kvm_cpuid_entry2::edx, bit(9) | bit(28)},             // APIC, HT
+    {FeatureWord::Leaf1Ecx, 1, 0, &kvm_cpuid_entry2::ecx, bit(21) | bit(24) | bit(31)},  // x2APIC, deadline
+    {FeatureWord::Leaf6Eax, 6, 0, &kvm_cpuid_entry2::eax, bit(2)},                       // ARAT
     {FeatureWord::Leaf7Ebx, 7, 0, &kvm_cpuid_entry2::ebx, 0},
     {FeatureWord::Leaf7Ecx, 7, 0, &kvm_cpuid_entry2::ecx, 0},
     {FeatureWord::Leaf7Edx, 7, 0, &kvm_cpuid_entry2::edx, 0},
     {FeatureWord::LeafDEax, 0xD, 1, &kvm_cpuid_entry2::eax, 0},
     {FeatureWord::Leaf80000001Edx, 0x80000001, 0, &kvm_cpuid_entry2::edx, bit(9)},
-    {FeatureWord::Leaf80000001Ecx, 0x80000001, 0, &kvm_cpuid_entry2::ecx, bit(1)},                    // CMP_LEGACY
+    {FeatureWord::Leaf80000001Ecx, 0x80000001, 0, &kvm_cpuid_entry2::ecx, bit(1)},  // CMP_LEGACY
     {FeatureWord::Leaf80000007Edx, 0x80000007, 0, &kvm_cpuid_entry2::edx, 0},
     {FeatureWord::Leaf80000008Ebx, 0x80000008, 0, &kvm_cpuid_entry2::ebx, 0},
 }};

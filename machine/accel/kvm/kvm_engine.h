@@ -39,10 +39,6 @@ class KvmEngine final : public Engine {
   KvmMemory& memory() { return *memory_; }
 
  private:
-  void enable(uint32_t capability, uint64_t argument, const char* name);
-  void place_tss();
-  void filter_msrs();
-
   const KvmSystem system_;
   const KernelIrqchip irqchip_;
   Log& log_;

@@ -71,8 +71,8 @@ namespace {
 
 constexpr uint32_t kTscDeadline = 0x6E0, kX2apicFirst = 0x800, kX2apicLast = 0x8FF;
 
-// Registers that are ours: those of the local APIC where the kernel has none, and those that the kernel does not know. A
-// value that the kernel refuses for one that it does know is a #GP.
+// Registers that are ours: those of the local APIC where the kernel has none, and those that the kernel does not know.
+// A value that the kernel refuses for one that it does know is a #GP.
 bool is_ours(uint32_t index, uint32_t reason) {
   const bool local_apic = index == kTscDeadline || (index >= kX2apicFirst && index <= kX2apicLast);
   return local_apic || (reason & KVM_MSR_EXIT_REASON_UNKNOWN) != 0;
@@ -168,15 +168,14 @@ RunExit KvmVcpu::interpret_for_kvm() {
   // An invalid opcode is the guest's business, unless the guest was promised more than the interpreter has (-cpu host).
   const bool unknown = cpu_.model().is_host() && after.undecodable != before.undecodable;
   if (after.without_handler == before.without_handler && !unknown) return exit;
-  services_.give_up(fmt::format("CPU {}: neither KVM nor the interpreter can execute {}\n{}", cpu_.environment().index,
-                                name, state));
+  services_.give_up(
+      fmt::format("CPU {}: neither KVM nor the interpreter can execute {}\n{}", cpu_.environment().index, name, state));
   return RunExit::Stopped;
 }
 
 RunExit KvmVcpu::give_up(const std::string& reason) {
   leave(cpu_);
-  services_.give_up(
-      fmt::format("CPU {}: {}\n{}", cpu_.environment().index, reason, cpu::describe_registers(cpu_)));
+  services_.give_up(fmt::format("CPU {}: {}\n{}", cpu_.environment().index, reason, cpu::describe_registers(cpu_)));
   return RunExit::Stopped;
 }
 

@@ -2,7 +2,6 @@
 
 #include <linux/kvm.h>
 
-
 #include "machine/accel/kvm/kvm_call.h"
 #include "machine/accel/kvm/kvm_table.h"
 

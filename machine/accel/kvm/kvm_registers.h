@@ -30,8 +30,8 @@ void from_kvm_debug_registers(const kvm_debugregs& registers, cpu::CpuState& sta
 void to_xsave_area(const cpu::CpuState& state, std::span<uint8_t> area);
 void from_xsave_area(std::span<const uint8_t> area, cpu::CpuState& state);
 
-// Interrupt shadow and NMI blocking. On the way back also the event that KVM had begun to deliver: it is to be delivered
-// before anything else, unless the instruction that caused it will do so again.
+// Interrupt shadow and NMI blocking. On the way back also the event that KVM had begun to deliver: it is to be
+// delivered before anything else, unless the instruction that caused it will do so again.
 kvm_vcpu_events to_kvm_events(const cpu::CpuState& state);
 struct KvmPendingEvents {
   std::optional<cpu::UndeliveredEvent> undelivered;

@@ -23,7 +23,8 @@ bool KvmVcpu::load() {
   special.cr8 = cpu_.environment().apic.task_priority_class();
   special.apic_base = cpu_.environment().apic.base_register();
   if (kvm_try(vcpu, KVM_SET_SREGS2, &special) < 0) {
-    cpu_.log().print(LogItem::Accel, "CPU {}: KVM refuses the control registers; interpreted", cpu_.environment().index);
+    cpu_.log().print(LogItem::Accel, "CPU {}: KVM refuses the control registers; interpreted",
+                     cpu_.environment().index);
     return false;
   }
   run_->apic_base = special.apic_base;
@@ -138,8 +139,8 @@ void KvmVcpu::store_extended_state() {
 
 // --- The time-stamp counter ------------------------------------------------------------------------------------------
 
-// The guest reads the host's counter plus an offset. The part of it that all processors share is the machine's, the rest
-// is what this processor wrote.
+// The guest reads the host's counter plus an offset. The part of it that all processors share is the machine's, the
+// rest is what this processor wrote.
 void KvmVcpu::load_tsc() {
   uint64_t offset = services_.tsc.host_offset() + cpu_.tsc_offset;
   if (tsc_offset_known_ && offset == tsc_offset_) return;

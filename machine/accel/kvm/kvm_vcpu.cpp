@@ -1,8 +1,8 @@
 #include "machine/accel/kvm/kvm_vcpu.h"
 
+#include <fmt/format.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
-#include <fmt/format.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -31,7 +31,7 @@ constexpr uint32_t kAboutCaches = request::kFlushTlb | request::kInvalidateCode 
 
 // A handler must be there: the default would end the process. It is the same for all machines of the process.
 void install_kick_handler(int signal) {
-  struct sigaction action {};
+  struct sigaction action{};
   action.sa_handler = [](int) {};
   action.sa_flags = SA_RESTART;
   sigaction(signal, &action, nullptr);
@@ -51,8 +51,8 @@ KvmVcpu::KvmVcpu(KvmVcpuServices services, cpu::Cpu& cpu)
   install_kick_handler(kKickSignal);
   const uint64_t id = cpu.model().apic_id(cpu.environment().index);
   descriptor_.reset(kvm_call(services_.machine, KVM_CREATE_VCPU, id, "KVM_CREATE_VCPU"));
-  run_size_ = static_cast<size_t>(
-      kvm_call(services_.system, KVM_GET_VCPU_MMAP_SIZE, uint64_t{0}, "KVM_GET_VCPU_MMAP_SIZE"));
+  run_size_ =
+      static_cast<size_t>(kvm_call(services_.system, KVM_GET_VCPU_MMAP_SIZE, uint64_t{0}, "KVM_GET_VCPU_MMAP_SIZE"));
   void* page = ::mmap(nullptr, run_size_, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor_.get(), 0);
   if (page == MAP_FAILED) throw std::system_error(errno, std::generic_category(), "mapping kvm_run");
   run_ = static_cast<kvm_run*>(page);

@@ -39,7 +39,7 @@ struct KvmVcpuServices {
 struct KvmCounters {
   uint64_t entries = 0;  // calls of KVM_RUN
   uint64_t port_accesses = 0, memory_accesses = 0, msr_accesses = 0, halts = 0, injected = 0;
-  uint64_t smm_instructions = 0;                     // interpreted because the processor was in SMM, or A20 was closed
+  uint64_t smm_instructions = 0;                      // interpreted because the processor was in SMM, or A20 was closed
   std::map<std::string, uint64_t> not_emulated = {};  // by mnemonic: what KVM could not execute and Calco interpreted
 };
 
@@ -50,12 +50,12 @@ struct KvmCounters {
 // - system management mode, so that SMRAM, the state-save area and RSM are ours;
 // - everything while gate A20 is closed, or while a debugger has set breakpoints or watchpoints.
 //
-// INIT, start-up IPIs and SMIs are served by the interpreter's dispatch loop at the boundary where they are seen. An event
-// that KVM had begun to deliver when it is left is delivered by the interpreter, so that none is ever in between.
+// INIT, start-up IPIs and SMIs are served by the interpreter's dispatch loop at the boundary where they are seen. An
+// event that KVM had begun to deliver when it is left is delivered by the interpreter, so that none is ever in between.
 //
 // Threads: as Accelerator. kick() makes KVM_RUN return: it writes immediate_exit and then signals the thread, so that
-// it works at any moment, also in front of the system call. Takes no lock but those of the devices it reaches and, while
-// the guest executes, is counted in the ProcessorGroup.
+// it works at any moment, also in front of the system call. Takes no lock but those of the devices it reaches and,
+// while the guest executes, is counted in the ProcessorGroup.
 class KvmVcpu final : public Accelerator {
  public:
   // The host's signal that ends KVM_RUN; its handler does nothing.
@@ -71,6 +71,10 @@ class KvmVcpu final : public Accelerator {
   cpu::RunExit run(cpu::Cpu& cpu) override;
   void leave(cpu::Cpu& cpu) override;
   void kick() override;
+
+  // Gives the kernel the state, as run() does when it has work. False where the kernel refuses it: run() interprets
+  // then.
+  bool load();
 
   int descriptor() const { return descriptor_.get(); }
   const KvmCounters& counters() const { return counters_; }
@@ -102,8 +106,7 @@ class KvmVcpu final : public Accelerator {
   cpu::RunExit interpret_for_kvm();
   cpu::RunExit give_up(const std::string& reason);
 
-  // kvm_state.cpp: the state's way there and back.
-  bool load();
+  // kvm_state.cpp, as load(): the state's way there and back.
   void store();
   void load_activity();
   void store_activity();
@@ -122,9 +125,9 @@ class KvmVcpu final : public Accelerator {
   std::vector<uint8_t> xsave_;  // as the kernel last had it
   uint64_t tsc_offset_ = 0;     // as the kernel has it
   bool tsc_offset_known_ = false;
-  bool loaded_ = false;              // the kernel has the state
-  bool access_incomplete_ = false;   // KVM_RUN must finish the instruction that accessed a port, memory or an MSR
-  bool window_known_ = false;        // ready_for_interrupt_injection is about the state as it is
+  bool loaded_ = false;               // the kernel has the state
+  bool access_incomplete_ = false;    // KVM_RUN must finish the instruction that accessed a port, memory or an MSR
+  bool window_known_ = false;         // ready_for_interrupt_injection is about the state as it is
   bool drop_invalid_opcode_ = false;  // KVM queued #UD for the instruction that it could not emulate
   std::atomic<bool> in_guest_{false};
   std::atomic<int> thread_{0};

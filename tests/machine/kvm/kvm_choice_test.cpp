@@ -1,0 +1,123 @@
+// Whether KVM is used, and what is said where it is not.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "machine/accel/engine_choice.h"
+#include "machine/core/option_error.h"
+#include "machine/options/command_line.h"
+#include "tests/machine/kvm/kvm_fixture.h"
+#include "tests/machine/monitored_machine.h"
+
+namespace calco::machine {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+std::string file_with(const std::string& name, const std::string& text) {
+  const std::string path = ::testing::TempDir() + "calco-" + name;
+  std::ofstream(path) << text;
+  return path;
+}
+
+TEST(KvmCapabilities, MissingDeviceIsExplained) {
+  std::string reason;
+  EXPECT_FALSE(open_kvm(reason, "/nonexistent/kvm"));
+  EXPECT_THAT(reason, AllOf(HasSubstr("there is no /nonexistent/kvm"), HasSubstr("kvm_intel or kvm_amd")));
+}
+
+TEST(KvmCapabilities, AnotherDeviceIsRefused) {
+  std::string reason;
+  EXPECT_FALSE(open_kvm(reason, "/dev/null"));
+  EXPECT_THAT(reason, HasSubstr("does not speak version 12"));
+}
+
+TEST(KvmCapabilities, ProcessorThatVirtualizesIsRecognized) {
+  EXPECT_TRUE(host_virtualizes(file_with("vmx", "processor\t: 0\nflags\t\t: fpu vmx sse\n").c_str()));
+  EXPECT_TRUE(host_virtualizes(file_with("svm", "flags\t\t: fpu svm\n").c_str()));
+  EXPECT_FALSE(host_virtualizes(file_with("none", "flags\t\t: fpu svme avmx\n").c_str()));
+  EXPECT_FALSE(host_virtualizes("/nonexistent/cpuinfo"));
+}
+
+std::string refusal(std::vector<const char*> options) {
+  Log log;
+  try {
+    choose_engine(parse_command_line(options).config, log, [](const std::string&) {});
+  } catch (const OptionError& error) {
+    return error.what();
+  }
+  return {};
+}
+
+std::string engine(std::vector<const char*> options) {
+  Log log;
+  return std::string(choose_engine(parse_command_line(options).config, log, [](const std::string&) {}).engine->name());
+}
+
+TEST(EngineChoice, FirstOneThatWorksIsTaken) {
+  EXPECT_EQ(engine({"-nographic", "-accel", "interp", "-accel", "kvm"}), "interp");
+  const std::string expected = kvm_is_there() ? "kvm" : "interp";
+  EXPECT_EQ(engine({"-nographic", "-accel", "kvm", "-accel", "interp"}), expected);
+  EXPECT_EQ(engine({"-nographic", "-machine", "accel=kvm:interp"}), expected);
+}
+
+TEST(EngineChoice, AutoTakesKvmOnHardwareOnly) {
+  const bool usable = kvm_is_there() && host_virtualizes();
+  EXPECT_EQ(engine({"-nographic"}), usable ? "kvm" : "interp");
+}
+
+TEST(EngineChoice, HostProcessorNeedsKvm) {
+  EXPECT_THAT(refusal({"-nographic", "-accel", "interp", "-cpu", "host"}),
+              AllOf(HasSubstr("-cpu: 'host'"), HasSubstr("max")));
+}
+
+TEST(KvmMachine, FirmwareRunsAndEndsTheMachine) {
+  CALCO_NEEDS_KVM();
+  // mov al,21; out f4h,al; hlt
+  MonitoredMachine machine({0xB0, 0x15, 0xE6, 0xF4, 0xF4}, {"-accel", "kvm", "-device", "isa-debug-exit,iobase=0xf4"});
+  EXPECT_EQ(machine.status(), 0x15 << 1 | 1);
+}
+
+TEST(KvmMachine, ResetBeginsAgainWithMemoryKept) {
+  CALCO_NEEDS_KVM();
+  // xor ax,ax; mov ds,ax; inc byte [0x500]; mov al,[0x500]; cmp al,2; je exit; mov al,6; mov dx,0xcf9; out dx,al; hlt
+  // exit: out 0xf4,al; hlt
+  MonitoredMachine machine({0x31, 0xC0, 0x8E, 0xD8, 0xFE, 0x06, 0x00, 0x05, 0xA0, 0x00, 0x05, 0x3C, 0x02,
+                            0x74, 0x07, 0xB0, 0x06, 0xBA, 0xF9, 0x0C, 0xEE, 0xF4, 0xE6, 0xF4, 0xF4},
+                           {"-accel", "kvm", "-device", "isa-debug-exit,iobase=0xf4"});
+  EXPECT_EQ(machine.status(), 2 << 1 | 1);
+}
+
+TEST(KvmMachine, HostProcessorModelRuns) {
+  CALCO_NEEDS_KVM();
+  MonitoredMachine machine({0xB0, 0x01, 0xE6, 0xF4, 0xF4},
+                           {"-accel", "kvm", "-cpu", "host", "-smp", "2", "-device", "isa-debug-exit,iobase=0xf4"});
+  EXPECT_EQ(machine.status(), 3);
+}
+
+TEST(KvmMachine, PausesAndGoesOnInALoop) {
+  CALCO_NEEDS_KVM();
+  // xor eax,eax; l: inc eax; jmp l
+  MonitoredMachine guest({0x66, 0x31, 0xC0, 0x66, 0x40, 0xEB, 0xFC}, {"-accel", "kvm"});
+  std::promise<std::pair<uint64_t, uint64_t>> counts;
+  guest.machine().post([&] {
+    Machine& machine = guest.machine();
+    const auto count = [&machine] {
+      uint64_t value = 0;
+      machine.while_paused([&] { value = machine.board().processors[0]->registers[cpu::kRax]; });
+      return value;
+    };
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    const uint64_t first = count();
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    counts.set_value({first, count()});
+  });
+  const auto [first, second] = counts.get_future().get();
+  EXPECT_GT(first, 0u);
+  EXPECT_GT(second, first);
+}
+
+}  // namespace
+}  // namespace calco::machine
