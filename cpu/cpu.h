@@ -25,6 +25,7 @@ namespace calco::cpu {
 class BlockCache;
 class CpuModel;
 class ProcessorGroup;
+struct ForeignComponents;
 class Translator;
 struct JumpCacheEntry;
 struct Op;
@@ -105,6 +106,9 @@ class Cpu : public CpuState, public ProcessorPins {
   RunExit run_uncached(uint64_t count, bool hold_events);
   // Delivers an event that the other engine had chosen and not finished with.
   void deliver(const UndeliveredEvent& event);
+  // State that only the other engine's processor knows and the XSAVE instructions must move nevertheless; null: none.
+  // Outlives its use.
+  ForeignComponents* foreign_components = nullptr;
   // Takes those requests of `bits` that are set, for an engine that serves them itself.
   uint32_t take_requests(uint32_t bits) { return exit_request.fetch_and(~bits) & bits; }
   // INTR.

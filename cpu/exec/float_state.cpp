@@ -1,7 +1,9 @@
 // FXSAVE, the XSAVE family, XCR0 and MXCSR (SDM vol. 1, 10.5 and chapter 13).
 #include <algorithm>
 #include <array>
+#include <cstring>
 
+#include "cpu/exec/foreign_components.h"
 #include "cpu/exec/memory_block.h"
 #include "cpu/exec/x87_state.h"
 #include "cpu/system/cpu_model.h"
@@ -77,6 +79,39 @@ void save_vector_halves(Cpu& cpu, const Area& area, unsigned offset, size_t half
   }
 }
 
+// --- Components that are only moved ----------------------------------------------------------------------------------
+
+template <typename Visitor>
+void for_each_foreign(const Cpu& cpu, uint64_t components, Visitor&& visit) {
+  if (cpu.foreign_components != nullptr) cpu.foreign_components->for_each(components, visit);
+}
+
+// Where a component lies in an area whose XCOMP_BV is `layout` (SDM vol. 1, 13.4.3).
+unsigned foreign_offset(const Cpu& cpu, unsigned wanted, uint64_t layout) {
+  if ((layout & kCompacted) == 0) return cpu.foreign_components->places[wanted].offset;
+  unsigned end = (layout & kComponentAvx) != 0 ? kAvxOffset + kAvxSize : kAvxOffset;
+  unsigned begin = end;
+  for_each_foreign(cpu, layout & ((uint64_t{2} << wanted) - 1), [&](unsigned, const ForeignComponents::Place& place) {
+    begin = place.aligned ? (end + 63) & ~63u : end;
+    end = begin + place.size;
+  });
+  return begin;
+}
+
+uint64_t foreign_in_use(const Cpu& cpu) {
+  if (cpu.foreign_components == nullptr) return 0;
+  uint64_t present;
+  std::memcpy(&present, &cpu.foreign_components->area[ForeignComponents::kPresentOffset], sizeof(present));
+  return present & cpu.foreign_components->mask;
+}
+
+void save_foreign(Cpu& cpu, const Area& area, uint64_t written, uint64_t layout) {
+  for_each_foreign(cpu, written, [&](unsigned component, const ForeignComponents::Place& place) {
+    const uint64_t target = area.linear + foreign_offset(cpu, component, layout);
+    store_block(cpu, target, &cpu.foreign_components->area[place.offset], place.size, area.stack);
+  });
+}
+
 // --- Components from memory ------------------------------------------------------------------------------------------
 
 // What a restore read; nothing of it counts before everything was read without a fault.
@@ -85,6 +120,7 @@ struct Loaded {
   uint16_t status_word = 0;
   uint32_t mxcsr = kMxcsrInitial;
   std::array<VectorRegister, 16> vectors;
+  std::array<uint8_t, ForeignComponents::kLargestArea> foreign;  // in their places of the standard form
 };
 
 // Registers of 64-bit pointers keep 57 bits.
@@ -119,6 +155,26 @@ void load_vector_halves(Cpu& cpu, const Area& area, unsigned offset, size_t half
     loaded.vectors[i].qwords[2 * half] = image.low;
     loaded.vectors[i].qwords[2 * half + 1] = image.high;
   }
+}
+
+void load_foreign(Cpu& cpu, const Area& area, uint64_t present, uint64_t layout, Loaded& loaded) {
+  for_each_foreign(cpu, present, [&](unsigned component, const ForeignComponents::Place& place) {
+    load_block(cpu, area.linear + foreign_offset(cpu, component, layout), &loaded.foreign[place.offset], place.size,
+               area.stack);
+  });
+}
+// What is absent from the area is initial, and the area of the other engine need not hold it then.
+void commit_foreign(Cpu& cpu, uint64_t requested, uint64_t present, const Loaded& loaded) {
+  if (cpu.foreign_components == nullptr) return;
+  const std::span<uint8_t> area = cpu.foreign_components->area;
+  uint64_t in_use;
+  std::memcpy(&in_use, &area[ForeignComponents::kPresentOffset], sizeof(in_use));
+  const uint64_t mask = cpu.foreign_components->mask;
+  in_use = (in_use & ~(requested & mask)) | (present & mask);
+  std::memcpy(&area[ForeignComponents::kPresentOffset], &in_use, sizeof(in_use));
+  for_each_foreign(cpu, present, [&](unsigned, const ForeignComponents::Place& place) {
+    std::memcpy(&area[place.offset], &loaded.foreign[place.offset], place.size);
+  });
 }
 
 void commit_x87(Cpu& cpu, const Loaded& loaded) {
@@ -189,16 +245,21 @@ bool vectors_in_use(const Cpu& cpu, size_t half) {
 }
 // XINUSE (SDM vol. 1, 13.6): components that are not in their initial configuration. MXCSR has no part in it.
 uint64_t components_in_use(const Cpu& cpu) {
-  return (x87_in_use(cpu.x87) ? kComponentX87 : 0) | (vectors_in_use(cpu, 0) ? kComponentSse : 0) |
-         (vectors_in_use(cpu, 1) ? kComponentAvx : 0);
+  return foreign_in_use(cpu) | (x87_in_use(cpu.x87) ? kComponentX87 : 0) |
+         (vectors_in_use(cpu, 0) ? kComponentSse : 0) | (vectors_in_use(cpu, 1) ? kComponentAvx : 0);
 }
 
-unsigned area_size(uint64_t components) {
-  return (components & kComponentAvx) != 0 ? kAvxOffset + kAvxSize : kHeaderOffset + kHeaderSize;
+unsigned area_size(const Cpu& cpu, uint64_t components, uint64_t layout) {
+  unsigned size = (components & kComponentAvx) != 0 ? kAvxOffset + kAvxSize : kHeaderOffset + kHeaderSize;
+  for_each_foreign(cpu, components, [&](unsigned component, const ForeignComponents::Place& place) {
+    size = std::max(size, foreign_offset(cpu, component, layout) + place.size);
+  });
+  return size;
 }
 
 // Standard and compacted form put AVX at the same place, the first after the header. `written`: components to store.
-void save_components(Cpu& cpu, const Area& area, uint64_t written) {
+void save_components(Cpu& cpu, const Area& area, uint64_t written, uint64_t layout) {
+  save_foreign(cpu, area, written, layout);
   if ((written & kComponentX87) != 0) save_x87(cpu, area);
   if ((written & kComponentSse) != 0) save_vector_halves(cpu, area, kXmmOffset, 0);
   if ((written & kComponentAvx) != 0) save_vector_halves(cpu, area, kAvxOffset, 1);
@@ -209,27 +270,28 @@ template <bool kOptimise>
 void xsave(Cpu& cpu, const Op& op) {
   check_xsave_available(cpu);
   const uint64_t requested = edx_eax(cpu) & cpu.xcr0;
-  const unsigned size = area_size(requested);
+  const unsigned size = area_size(cpu, requested, 0);
   const Area area = area_of(cpu, op, size, 64, true);
   probe_block(cpu, area.linear, size, area.stack);
   const uint64_t in_use = components_in_use(cpu) & requested;
   const auto old_components = load_at<uint64_t>(cpu, area, kHeaderOffset);
-  save_components(cpu, area, kOptimise ? in_use : requested);
+  save_components(cpu, area, kOptimise ? in_use : requested, 0);
   if ((requested & (kComponentSse | kComponentAvx)) != 0) save_mxcsr(cpu, area);
   store_at<uint64_t>(cpu, area, kHeaderOffset, (old_components & ~requested) | in_use);
 }
 
 // XSAVEC, XSAVES: compacted form, initial components left out. An MXCSR other than the initial one keeps SSE in.
 void save_compacted(Cpu& cpu, const Op& op, uint64_t requested) {
-  const unsigned size = area_size(requested);
+  const uint64_t layout = requested | kCompacted;
+  const unsigned size = area_size(cpu, requested, layout);
   const Area area = area_of(cpu, op, size, 64, true);
   probe_block(cpu, area.linear, size, area.stack);
   uint64_t in_use = components_in_use(cpu);
   if (cpu.mxcsr != kMxcsrInitial) in_use |= kComponentSse;
   in_use &= requested;
-  save_components(cpu, area, in_use);
+  save_components(cpu, area, in_use, layout);
   if ((in_use & kComponentSse) != 0) save_mxcsr(cpu, area);
-  store_at(cpu, area, kHeaderOffset, Bytes16{in_use, requested | kCompacted});
+  store_at(cpu, area, kHeaderOffset, Bytes16{in_use, layout});
 }
 void xsavec(Cpu& cpu, const Op& op) {
   check_xsave_available(cpu);
@@ -267,11 +329,13 @@ void load_components(Cpu& cpu, const Area& area, const Header& header, uint64_t 
   if (mxcsr) load_mxcsr(cpu, area, loaded);
   if ((present & kComponentSse) != 0) load_vector_halves(cpu, area, kXmmOffset, 0, loaded);
   if ((present & kComponentAvx) != 0) load_vector_halves(cpu, area, kAvxOffset, 1, loaded);
+  load_foreign(cpu, area, present, header.layout(), loaded);
 }
 void commit_components(Cpu& cpu, const Area& area, const Header& header, uint64_t requested, const Loaded& loaded) {
   if ((requested & kComponentX87) != 0) commit_x87(cpu, loaded);
   if ((requested & kComponentSse) != 0) commit_vector_halves(cpu, area, 0, loaded);
   if ((requested & kComponentAvx) != 0) commit_vector_halves(cpu, area, 1, loaded);
+  commit_foreign(cpu, requested, requested & header.components(), loaded);
   const uint64_t with_mxcsr = header.compacted() ? kComponentSse : (kComponentSse | kComponentAvx);
   if ((requested & with_mxcsr) != 0) cpu.mxcsr = loaded.mxcsr;
 }
@@ -279,7 +343,7 @@ void commit_components(Cpu& cpu, const Area& area, const Header& header, uint64_
 // Components that were requested but are not present in the area get their initial configuration.
 void restore_components(Cpu& cpu, const Op& op, uint64_t enabled, bool only_compacted) {
   const uint64_t requested = edx_eax(cpu) & enabled;
-  const Area area = area_of(cpu, op, area_size(requested), 64, false);
+  const Area area = area_of(cpu, op, area_size(cpu, requested & ~ForeignComponents::kAll, 0), 64, false);
   Header header;
   load_block(cpu, area.linear + kHeaderOffset, header.qwords.data(), kHeaderSize, area.stack);
   if (!header_is_legal(header, enabled) || (only_compacted && !header.compacted())) cpu.raise(kGeneralProtection, 0);

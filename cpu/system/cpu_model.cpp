@@ -280,6 +280,14 @@ std::vector<std::string> CpuModel::restrict_features(FeatureWord which, uint32_t
   return names;
 }
 
+void CpuModel::execute_everything() {
+  for (const FeatureFlag& flag : feature_flags()) {
+    const bool mode =
+        flag.feature == Feature::LongMode || flag.feature == Feature::Syscall || flag.feature == Feature::Nx;
+    if (is_supported(flag) && !mode) features_.set(static_cast<size_t>(flag.feature));
+  }
+}
+
 void CpuModel::become_host(const std::array<uint32_t, static_cast<size_t>(FeatureWord::Count)>& features) {
   words_ = features;
 #if defined(__x86_64__)

@@ -60,6 +60,9 @@ class CpuModel {
   // Takes away the features of `which` that are not in `supported`, because whoever executes the guest lacks them; their
   // names.
   std::vector<std::string> restrict_features(FeatureWord which, uint32_t supported);
+  // The interpreter executes all that it knows outside of system instructions, whatever CPUID says: the processor that
+  // else executes the guest does so too.
+  void execute_everything();
   // `-cpu host`: the features are all of `features`, and the processor is called as CPUID calls the host's.
   bool is_host() const { return name_ == "host"; }
   void become_host(const std::array<uint32_t, static_cast<size_t>(FeatureWord::Count)>& features);

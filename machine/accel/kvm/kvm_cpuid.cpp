@@ -103,6 +103,7 @@ std::vector<std::string> adapt_model_to_kvm(int system, CpuModel& model) {
       lost.insert(lost.end(), names.begin(), names.end());
     }
   }
+  model.execute_everything();
   const kvm_cpuid_entry2* paravirtual = find(supported, kParavirtualFeatures, 0);
   model.offer_paravirtual(paravirtual != nullptr ? paravirtual->eax & kParavirtualOffered : 0);
   return lost;

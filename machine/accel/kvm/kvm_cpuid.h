@@ -12,7 +12,9 @@
 namespace calco::machine {
 
 // Cuts the model down to what the kernel can give (KVM_GET_SUPPORTED_CPUID), or makes it the host's processor
-// (`-cpu host`), and offers KVM's paravirtual clock. The names of the features that were lost.
+// (`-cpu host`), and offers KVM's paravirtual clock. What the interpreter executes for KVM is not cut: processors
+// execute what they have whatever CPUID says, and a software KVM may show the guest the host's CPUID. The names of the
+// features that were lost.
 std::vector<std::string> adapt_model_to_kvm(int system, cpu::CpuModel& model);
 
 // The processor's answers as KVM_SET_CPUID2 takes them.

@@ -1,10 +1,12 @@
 #include "machine/accel/kvm/kvm_vcpu.h"
 
+#include <cpuid.h>
 #include <fmt/format.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstring>
 #include <utility>
@@ -42,6 +44,23 @@ void set_cpuid(int vcpu, const std::vector<kvm_cpuid_entry2>& entries) {
   kvm_call(vcpu, table_call::kSetCpuid2, table.get(), "KVM_SET_CPUID2");
 }
 
+// The places of the host's state components, which are KVM's.
+cpu::ForeignComponents find_foreign_components(std::span<uint8_t> area) {
+  constexpr unsigned kExtendedState = 0xD;
+  cpu::ForeignComponents components;
+  components.area = area;
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+  for (unsigned number = components.kFirst; number < components.kCount; ++number) {
+    if (__get_cpuid_count(kExtendedState, number, &eax, &ebx, &ecx, &edx) == 0) break;
+    const bool supervisor = (ecx & 1) != 0;
+    if (eax == 0 || supervisor || uint64_t{eax} + ebx > std::min<uint64_t>(area.size(), components.kLargestArea))
+      continue;
+    components.mask |= uint64_t{1} << number;
+    components.places[number] = {.offset = ebx, .size = eax, .aligned = (ecx & 2) != 0};
+  }
+  return components;
+}
+
 }  // namespace
 
 const int KvmVcpu::kKickSignal = SIGUSR1;
@@ -64,9 +83,12 @@ KvmVcpu::KvmVcpu(KvmVcpuServices services, cpu::Cpu& cpu)
   }
   msrs_.emplace(descriptor_.get());
   read_xsave_area();
+  foreign_components_ = find_foreign_components(xsave_);
+  cpu_.foreign_components = &foreign_components_;
 }
 
 KvmVcpu::~KvmVcpu() {
+  cpu_.foreign_components = nullptr;
   if (run_ != nullptr) ::munmap(run_, run_size_);
 }
 

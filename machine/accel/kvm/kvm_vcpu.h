@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "cpu/exec/foreign_components.h"
 #include "devices/host/file_descriptor.h"
 #include "machine/accel/accelerator.h"
 #include "machine/accel/kvm/kvm_capabilities.h"
@@ -122,8 +123,9 @@ class KvmVcpu final : public Accelerator {
   size_t run_size_ = 0;
   kvm_run* run_ = nullptr;
   std::optional<KvmMsrs> msrs_;
-  std::vector<uint8_t> xsave_;  // as the kernel last had it
-  uint64_t tsc_offset_ = 0;     // as the kernel has it
+  std::vector<uint8_t> xsave_;                 // as the kernel last had it
+  cpu::ForeignComponents foreign_components_;  // what only `xsave_` has
+  uint64_t tsc_offset_ = 0;                    // as the kernel has it
   bool tsc_offset_known_ = false;
   bool loaded_ = false;               // the kernel has the state
   bool access_incomplete_ = false;    // KVM_RUN must finish the instruction that accessed a port, memory or an MSR
