@@ -331,11 +331,11 @@ void Emitter::preserve_all() {
 
 // SetRegister.
 void Emitter::define_guest(uint8_t guest, Value value) {
-  const Place place = is_constant(value) ? Place{Place::Kind::Constant, 0} : places_[root(value)];
-  const bool there = place.kind == Place::Kind::Guest && place.number == guest;
   const int pinned = host::kPinned[guest];
-  if (there) return;
+  const auto place_of = [&] { return is_constant(value) ? Place{Place::Kind::Constant, 0} : places_[root(value)]; };
+  if (const Place before = place_of(); before.kind == Place::Kind::Guest && before.number == guest) return;
   preserve(guest);
+  const Place place = place_of();  // it may have been spilled
   if (pinned != host::kNotPinned) {
     move_to(Reg64(pinned), value);
   } else if (is_immediate(value)) {
