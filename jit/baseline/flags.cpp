@@ -26,6 +26,7 @@ bool needs_only_zero_sign(uint8_t condition) {
 // Sign-extended to 64 bits; a carry (I1) as 0 or 1.
 void Emitter::store_flag_part(int offset, Value value) {
   const Type type = block_[value].type;
+  const unsigned before = locked_;
   if (is_constant(value) && type != Type::I1 && is_immediate(value)) {
     mov(qword[host::state(offset)], static_cast<int32_t>(signed_constant(value)));
   } else if (is_constant(value) && type == Type::I1) {
@@ -33,7 +34,6 @@ void Emitter::store_flag_part(int offset, Value value) {
   } else if (type == Type::I64 || is_constant(value)) {
     mov(ptr[host::state(offset)], in_register(value));
   } else {
-    const unsigned before = locked_;
     const Reg64 extended = allocate();
     with_operand(value, type == Type::I1 ? Type::I8 : type, [&](const Xbyak::Operand& source) {
       if (type == Type::I1) {
@@ -43,8 +43,8 @@ void Emitter::store_flag_part(int offset, Value value) {
       }
     });
     mov(ptr[host::state(offset)], extended);
-    locked_ = before;
   }
+  locked_ = before;
 }
 
 void Emitter::store_flag_kind(uint32_t kind) { mov(dword[host::state(kKind)], kind); }
