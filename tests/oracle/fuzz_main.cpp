@@ -13,6 +13,7 @@
 
 #include "tests/oracle/excluded_rows.h"
 #include "tests/oracle/generator.h"
+#include "tests/oracle/minimize.h"
 #include "tests/oracle/oracle.h"
 
 namespace calco::oracle {
@@ -23,6 +24,7 @@ struct Arguments {
   uint64_t first = 0;
   unsigned reports = 10;  // at most so many in full
   bool coverage = false;
+  bool minimize = false;
   Tier tier = Tier::Interpreter;
   GeneratorOptions generator;
 };
@@ -31,7 +33,7 @@ struct Arguments {
   fmt::print(
       "calco-fuzz [--count N] [--seed S] [--first CASE] [--rows MNEMONIC] [--blocks LENGTH] [--reports N] [--only16] "
       "[--only32]\n"
-      "           [--only64] [--undefined] [--coverage] [--tier interpreter|ir|optimized-ir|baseline]\n");
+      "           [--only64] [--undefined] [--coverage] [--minimize] [--tier interpreter|ir|optimized-ir|baseline]\n");
   std::exit(2);
 }
 
@@ -47,6 +49,8 @@ Arguments parse(int argc, char** argv) {
       arguments.generator.code = GeneratorOptions::Code::Only64;
     } else if (name == "--undefined") {
       arguments.generator.compare_undefined_flags = true;
+    } else if (name == "--minimize") {
+      arguments.minimize = true;
     } else if (name == "--coverage") {
       arguments.coverage = true;
     } else if (++i >= argc) {
@@ -116,9 +120,12 @@ int fuzz(Arguments arguments) {
   std::map<std::string, uint64_t> summaries;
   uint64_t differences = 0;
   for (uint64_t number = arguments.first; number < arguments.first + arguments.count; ++number) {
-    const auto difference = oracle.run(generator.make(number));
+    const TestCase test = generator.make(number);
+    auto difference = oracle.run(test);
     if (!difference) continue;
     ++differences;
+    if (arguments.minimize && differences <= arguments.reports) difference = oracle.run(minimized(oracle, test));
+    if (!difference) continue;  // it depended on what was executed before
     ++summaries[difference->summary.substr(0, difference->summary.find(' '))];
     if (differences > arguments.reports) continue;
     fmt::print("seed {} case {}: {}\n{}\n", arguments.generator.seed, number, difference->summary, difference->report);
