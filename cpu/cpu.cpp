@@ -81,7 +81,7 @@ void Cpu::raise_fault(Vector vector, bool has_error_code, uint32_t error_code) {
   if (current_op != nullptr) instructions_retired += current_op->instructions - (current_op->instructions != 0 ? 1 : 0);
   current_op = nullptr;
   fault_ = {vector, has_error_code, error_code};
-  std::longjmp(fault_return_, 1);
+  std::longjmp(fault_return_, kLongjmpFault);
 }
 
 void Cpu::raise(Vector vector) { raise_fault(vector, false, 0); }
@@ -134,6 +134,11 @@ void Cpu::run_translation(const TranslatedCode& code) {
     return;
   }
   interpret_next_ = translator_->execute(*this, code) == TranslationExit::Interpret;
+}
+
+void Cpu::leave_translation() {
+  current_op = nullptr;
+  std::longjmp(fault_return_, kLongjmpLeave);
 }
 
 // --- Mode ------------------------------------------------------------------------------------------------------------

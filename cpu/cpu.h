@@ -175,6 +175,9 @@ class Cpu : public CpuState, public ProcessorPins {
   bool translates() const { return translator_ != nullptr && code_64() && debugger_stops_.breakpoints.empty(); }
   // Runs translated code until it needs the dispatch loop.
   void run_translation(const TranslatedCode& code);
+  // From within an instruction's function that translated code called: back to the dispatch loop, where execution goes
+  // on at RIP. No fault. Nothing with a destructor may be on the stack.
+  [[noreturn]] void leave_translation();
   // Why and through which link translated code came back (jit/runtime/abi.h).
   uint64_t translation_exit_reason = 0, translation_exit_link = 0;
 
@@ -221,6 +224,9 @@ class Cpu : public CpuState, public ProcessorPins {
   void select_mode();
   bool data_breakpoint_in(uint64_t linear_page) const;
   void report_data_access(uint64_t linear, unsigned size, bool write);
+
+  // What longjmp() brings to the dispatch loop.
+  static constexpr int kLongjmpFault = 1, kLongjmpLeave = 2;
 
   Environment environment_;
   Mmu mmu_;

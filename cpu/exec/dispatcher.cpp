@@ -71,7 +71,7 @@ void Cpu::trace_block() {
 // Everything that lives across a fault is a member: longjmp comes back here.
 RunExit Cpu::dispatch(uint64_t step_limit) {
   steps_left_ = step_limit;
-  if (setjmp(fault_return_) != 0) {
+  if (setjmp(fault_return_) == kLongjmpFault) {
     // A fault ends the instruction's interrupt shadow and counts as a step.
     interrupt_shadow = false;
     if (single_step_ && steps_left_ != 0) --steps_left_;

@@ -56,6 +56,11 @@ void interpret(cpu::CpuState* state, const cpu::Op* op) {
   Cpu& cpu = processor(state);
   op->handler(&cpu, op, cpu.tlb);
   cpu.current_op = nullptr;
+  // The instruction may have changed the very code that called it.
+  if ((cpu.exit_request.load(std::memory_order_relaxed) & cpu::request::kInvalidateCode) != 0) {
+    cpu.registers[cpu::kRip] += op->offset + op->length;
+    cpu.leave_translation();
+  }
 }
 
 uint64_t compute_flags(cpu::CpuState* state) { return cpu::arithmetic_flags(state->flags); }

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "machine/accel/interp.h"
+#include "machine/accel/jit.h"
 #include "machine/core/option_error.h"
 
 #if defined(__linux__) && defined(__x86_64__)
@@ -25,14 +26,15 @@ class Chooser {
   std::unique_ptr<Engine> make(const AcceleratorOptions& options, std::string& reason) {
     if (options.name == "auto") return choose(options, reason);
     if (options.name == "kvm") return kvm(options, reason);
-    reason = options.name == "interp" ? "asked for" : "there is no translator yet";
-    return std::make_unique<InterpreterEngine>();
+    reason = "asked for";
+    if (options.name == "interp") return std::make_unique<InterpreterEngine>();
+    return std::make_unique<JitEngine>(options.jit, log_);
   }
 
  private:
   std::unique_ptr<Engine> choose(const AcceleratorOptions& options, std::string& reason) {
     if (auto engine = kvm_on_hardware(options, reason)) return engine;
-    return std::make_unique<InterpreterEngine>();
+    return std::make_unique<JitEngine>(options.jit, log_);
   }
 
 #if defined(CALCO_KVM)
@@ -82,11 +84,8 @@ EngineChoice choose_engine(const MachineConfig& config, Log& log, std::function<
     EngineChoice choice;
     choice.engine = chooser.make(wanted, choice.reason);
     if (choice.engine != nullptr) {
-      const bool translator = wanted.name == "jit" || wanted.name == "tcg";
-      if (translator)
-        std::fprintf(stderr, "calco: -accel %s: %s; interpreting\n", wanted.name.c_str(), choice.reason.c_str());
       if (config.cpu.starts_with("host") && choice.engine->name() != "kvm") {
-        throw OptionError("-cpu", "'host' is possible with -accel kvm only; 'max' is all that the interpreter has");
+        throw OptionError("-cpu", "'host' is possible with -accel kvm only; 'max' is all that the other engines have");
       }
       return choice;
     }

@@ -17,7 +17,7 @@ struct EngineChoice {
 };
 
 // The first of the configuration's accelerators that works here. `auto` is KVM where the host's processor virtualizes
-// and /dev/kvm works, else the interpreter. One that does not work is passed over with a line on standard error where
+// and /dev/kvm works, else the translator. One that does not work is passed over with a line on standard error where
 // another follows; where none is left, OptionError says why and what to do.
 // `give_up`: an engine cannot go on with the guest (any vCPU thread); the text has several lines.
 EngineChoice choose_engine(const MachineConfig& config, Log& log, std::function<void(const std::string&)> give_up);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "devices/host/character_options.h"
+#include "jit/runtime/jit.h"
 
 namespace calco::machine {
 
@@ -18,6 +19,7 @@ enum class KernelIrqchip : uint8_t { Off, Split, On };
 struct AcceleratorOptions {
   std::string name;                           // interp, jit, tcg, kvm or auto
   std::optional<KernelIrqchip> irqchip = {};  // not given: Off (docs/kvm.md says why)
+  jit::JitOptions jit = {};
 };
 
 // How the processors hang together (-smp). sockets * cores * threads == maximum.

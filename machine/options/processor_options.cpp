@@ -40,6 +40,35 @@ void add_accelerator_list(Draft& draft, const std::string& option, std::string_v
   }
 }
 
+uint64_t take_number(OptionList& list, const std::string& option, std::string_view key, uint64_t otherwise,
+                     uint64_t first, uint64_t last) {
+  const auto text = list.take(key);
+  if (!text) return otherwise;
+  const auto number = parse_number(*text);
+  if (!number || *number < first || *number > last) {
+    throw OptionError(option, fmt::format("{}='{}' is not a number from {} to {}", key, *text, first, last));
+  }
+  return *number;
+}
+
+// -accel jit: its own settings, and QEMU's for tcg.
+void read_translator_settings(jit::JitOptions& jit, const std::string& option, OptionList& list) {
+  constexpr uint64_t kAny = ~uint64_t{0};
+  for (std::string_view without_effect : {"thread", "split-wx"}) list.take(without_effect);
+  jit.code_bytes = take_number(list, option, "tb-size", jit.code_bytes >> 20, 1, 1024) << 20;
+  jit.threshold = static_cast<uint32_t>(take_number(list, option, "threshold", jit.threshold, 1, UINT32_MAX));
+  jit.limit = take_number(list, option, "limit", jit.limit, 0, kAny);
+  jit.maximum_instructions =
+      static_cast<unsigned>(take_number(list, option, "block-length", jit.maximum_instructions, 1, 64));
+  jit.links = list.take_switch("links").value_or(jit.links);
+  std::string possible = "tb-size, threshold, limit, block-length, links";
+  for (const jit::opt::Pass& pass : jit::opt::passes()) {
+    jit.passes.*pass.enabled = list.take_switch(pass.name).value_or(jit.passes.*pass.enabled);
+    possible += fmt::format(", {}", pass.name);
+  }
+  list.finish(possible + ", thread and split-wx");
+}
+
 }  // namespace
 
 void read_machine(Draft& draft, const std::string& option, std::string_view value) {
@@ -73,8 +102,7 @@ void read_machine(Draft& draft, const std::string& option, std::string_view valu
 
 void read_accelerator(Draft& draft, const std::string& option, std::string_view value) {
   if (value == "help" || value == "?") {
-    draft.answer =
-        "Accelerators supported:\ninterp\njit (interpreted for now)\ntcg (the same as jit)\nkvm\nauto (the default)\n";
+    draft.answer = "Accelerators supported:\ninterp\njit\ntcg (the same as jit)\nkvm\nauto (the default)\n";
     return;
   }
   OptionList list(option, value, "accel");
@@ -88,8 +116,7 @@ void read_accelerator(Draft& draft, const std::string& option, std::string_view 
     list.finish("kernel-irqchip");
     return;
   }
-  for (std::string_view translator_setting : {"thread", "tb-size", "split-wx"}) list.take(translator_setting);
-  list.finish("thread, tb-size and split-wx");
+  read_translator_settings(draft.config.accelerators.back().jit, option, list);
 }
 
 void complete_accelerators(Draft& draft) {

@@ -1,0 +1,36 @@
+#include "machine/accel/jit.h"
+
+#include "machine/pc/pc_board.h"
+
+namespace calco::machine {
+
+namespace {
+
+// The dispatch loop is the interpreter's; it finds the translator at its processor.
+class JitAccelerator final : public Accelerator {
+ public:
+  std::string_view name() const override { return "jit"; }
+  cpu::RunExit run(cpu::Cpu& cpu) override { return cpu.run(); }
+};
+
+}  // namespace
+
+JitEngine::JitEngine(const jit::JitOptions& options, Log& log) : options_(options), log_(log) {}
+
+// The board, and with it every processor, is gone already.
+JitEngine::~JitEngine() {
+  if (jit_ != nullptr && log_.enabled(LogItem::Jit)) log_.print(LogItem::Jit, "{}", jit_->report());
+}
+
+void JitEngine::attach(PcBoard& board) {
+  jit_ = std::make_unique<jit::Jit>(options_, board.group, *board.processors.front(), log_);
+  board.group.set_code_listener(
+      [translator = jit_.get()](uint64_t offset, uint64_t size) { translator->code_changes(offset, size); });
+  for (const auto& processor : board.processors) processor->set_translator(jit_.get());
+}
+
+std::unique_ptr<Accelerator> JitEngine::make_accelerator(unsigned) { return std::make_unique<JitAccelerator>(); }
+
+std::string JitEngine::describe() const { return "hot guest code is translated\n" + jit_->report(); }
+
+}  // namespace calco::machine
