@@ -1,36 +1,29 @@
-#include "jit/llvm/compiler.h"
-
 #include <llvm/ExecutionEngine/JITLink/JITLinkMemoryManager.h>
 #include <llvm/IR/DiagnosticInfo.h>
 #include <llvm/IR/DiagnosticPrinter.h>
 #include <llvm/IR/Verifier.h>
 #include <llvm/Support/raw_ostream.h>
 
-#include <algorithm>
 #include <chrono>
 #include <utility>
 
 #include "jit/llvm/linker.h"
+#include "jit/llvm/llvm_compiler.h"
 #include "jit/llvm/lowering.h"
 #include "jit/llvm/pipeline.h"
 
 namespace calco::jit {
 
-class CompiledRegion::Code {
- public:
-  std::unique_ptr<LinkedCode> linked;
-  std::deque<cpu::Op> operations;  // that the code refers to
-};
-
-CompiledRegion::CompiledRegion() = default;
-CompiledRegion::CompiledRegion(std::unique_ptr<Code> code) : code_(std::move(code)) {}
-CompiledRegion::~CompiledRegion() = default;
-CompiledRegion::CompiledRegion(CompiledRegion&&) noexcept = default;
-CompiledRegion& CompiledRegion::operator=(CompiledRegion&&) noexcept = default;
-const void* CompiledRegion::entry() const { return code_->linked->entry(); }
-std::span<const uint8_t> CompiledRegion::bytes() const { return code_->linked->bytes(); }
-
 namespace {
+
+class LlvmRegion final : public CompiledRegion {
+ public:
+  const void* entry() const override { return linked->entry(); }
+  std::span<const uint8_t> bytes() const override { return linked->bytes(); }
+
+  std::deque<InterpretedOperation> operations;  // that the code refers to
+  std::unique_ptr<LinkedCode> linked;
+};
 
 using Clock = std::chrono::steady_clock;
 
@@ -64,13 +57,6 @@ class Complaints final : public llvm::DiagnosticHandler {
   std::string& text_;
 };
 
-bool has_vectors(const Region& region) {
-  return std::any_of(region.blocks.begin(), region.blocks.end(), [](const ir::Block& block) {
-    return std::any_of(block.code.begin(), block.code.end(),
-                       [](const ir::Instruction& each) { return each.opcode == ir::Opcode::HostVector; });
-  });
-}
-
 std::string text_of(const llvm::Module& module) {
   std::string text;
   llvm::raw_string_ostream stream(text);
@@ -78,97 +64,112 @@ std::string text_of(const llvm::Module& module) {
   return text;
 }
 
-}  // namespace
+class LlvmCompiler final : public RegionCompiler {
+ public:
+  LlvmCompiler(const StateLayout& layout, const RuntimeEntries& entries, const LlvmOptions& options);
 
-struct LlvmCompiler::Implementation {
-  const StateLayout layout;
-  const RuntimeEntries entries;
-  const LlvmOptions options;
-  Pipeline pipeline{options.optimise, options.fast_code};
-  std::shared_ptr<llvm::jitlink::JITLinkMemoryManager> memory;
-  LlvmCounters counters;
-  std::string refusal;
+  std::unique_ptr<CompiledRegion> compile(const Region& region, const LinkCellSource& link_cell) override;
+  const std::string& refusal() const override { return refusal_; }
+  const LlvmCounters& counters() const override { return counters_; }
 
-  std::unique_ptr<CompiledRegion::Code> compile(const Region& region, const LinkCellSource& link_cell);
+ private:
+  // The steps of compile(); false or null with refusal_ set.
+  bool lower(const Region& region, const LinkCellSource& link_cell, llvm::Module& module, LlvmRegion& result,
+             std::vector<Thunk>& thunks);
+  bool link(llvm::Module& module, const std::vector<Thunk>& thunks, LlvmRegion& result);
+  void count(const Region& region, const LlvmRegion& result);
   void dump(std::string_view stage, const llvm::Module& module) const {
-    if (options.dump_module) options.dump_module(stage, text_of(module));
+    if (options_.dump_module) options_.dump_module(stage, text_of(module));
   }
+
+  const StateLayout layout_;
+  const RuntimeEntries entries_;
+  const LlvmOptions options_;
+  Pipeline pipeline_;
+  std::shared_ptr<llvm::jitlink::JITLinkMemoryManager> memory_;
+  LlvmCounters counters_;
+  std::string refusal_;
 };
 
-LlvmCompiler::LlvmCompiler(const StateLayout& layout, const RuntimeEntries& entries, LlvmOptions options)
-    : implementation_(std::make_unique<Implementation>(layout, entries, std::move(options))) {
+LlvmCompiler::LlvmCompiler(const StateLayout& layout, const RuntimeEntries& entries, const LlvmOptions& options)
+    : layout_(layout), entries_(entries), options_(options), pipeline_(options.optimise, options.fast_code) {
   auto memory = llvm::jitlink::InProcessMemoryManager::Create();
   if (memory) {
-    implementation_->memory = std::move(*memory);
+    memory_ = std::move(*memory);
   } else {
     llvm::consumeError(memory.takeError());
   }
 }
 
-LlvmCompiler::~LlvmCompiler() = default;
-const std::string& LlvmCompiler::refusal() const { return implementation_->refusal; }
-const LlvmCounters& LlvmCompiler::counters() const { return implementation_->counters; }
-
-CompiledRegion LlvmCompiler::compile(const Region& region, const LinkCellSource& link_cell) {
-  implementation_->refusal.clear();
-  std::unique_ptr<CompiledRegion::Code> code = implementation_->compile(region, link_cell);
-  LlvmCounters& counters = implementation_->counters;
-  if (code == nullptr) {
-    ++counters.refused;
-    return {};
+std::unique_ptr<CompiledRegion> LlvmCompiler::compile(const Region& region, const LinkCellSource& link_cell) {
+  refusal_.clear();
+  auto result = std::make_unique<LlvmRegion>();
+  llvm::LLVMContext context;
+  context.setDiagnosticHandler(std::make_unique<Complaints>(refusal_));
+  llvm::Module module("region", context);
+  std::vector<Thunk> thunks;
+  if (!lower(region, link_cell, module, *result, thunks) || !link(module, thunks, *result)) {
+    ++counters_.refused;
+    return nullptr;
   }
-  ++counters.regions;
-  counters.blocks += region.blocks.size();
-  for (const ir::Block& block : region.blocks) counters.guest_instructions += block.guest.size();
-  counters.code_bytes += code->linked->bytes().size();
-  return CompiledRegion(std::move(code));
+  count(region, *result);
+  return result;
 }
 
-std::unique_ptr<CompiledRegion::Code> LlvmCompiler::Implementation::compile(const Region& region,
-                                                                            const LinkCellSource& link_cell) {
-  const llvm::TargetMachine* const target = pipeline.target();
-  if (target == nullptr || memory == nullptr) {
-    refusal = "LLVM does not know this host";
-    return nullptr;
+bool LlvmCompiler::lower(const Region& region, const LinkCellSource& link_cell, llvm::Module& module,
+                         LlvmRegion& result, std::vector<Thunk>& thunks) {
+  const llvm::TargetMachine* const target = pipeline_.target();
+  if (target == nullptr || memory_ == nullptr) {
+    refusal_ = "LLVM does not know this host";
+    return false;
   }
-  if (has_vectors(region)) {
-    refusal = "vector instructions are not translated";
-    return nullptr;
-  }
-  auto code = std::make_unique<CompiledRegion::Code>();
-  llvm::LLVMContext context;
-  context.setDiagnosticHandler(std::make_unique<Complaints>(refusal));
-  llvm::Module module("region", context);
+  const Stopwatch watch(counters_.build_time);
   module.setTargetTriple(target->getTargetTriple().str());
   module.setDataLayout(target->createDataLayout());
-  std::vector<Thunk> thunks;
-  {
-    const Stopwatch watch(counters.build_time);
-    Lowering lowering(module, {region, layout, entries, link_cell, options.page_cache, code->operations});
-    lowering.run();
-    thunks = lowering.thunks();
-  }
+  Lowering lowering(module, {region, layout_, entries_, link_cell, options_.page_cache, result.operations});
+  lowering.run();
+  thunks = lowering.thunks();
+  refusal_ = lowering.refusal();
+  if (!refusal_.empty()) return false;
   dump("before passes", module);
-#ifndef NDEBUG
-  llvm::raw_string_ostream errors(refusal);
-  if (llvm::verifyModule(module, &errors)) return nullptr;
+#ifndef __OPTIMIZE__
+  llvm::raw_string_ostream errors(refusal_);
+  if (llvm::verifyModule(module, &errors)) return false;
 #endif
+  return true;
+}
+
+bool LlvmCompiler::link(llvm::Module& module, const std::vector<Thunk>& thunks, LlvmRegion& result) {
   {
-    const Stopwatch watch(counters.pass_time);
-    pipeline.optimise(module);
+    const Stopwatch watch(counters_.pass_time);
+    pipeline_.optimise(module);
   }
   dump("after passes", module);
   llvm::SmallVector<char, 0> object;
   {
-    const Stopwatch watch(counters.codegen_time);
-    object = pipeline.generate_object(module);
+    const Stopwatch watch(counters_.codegen_time);
+    object = pipeline_.generate_object(module);
   }
-  if (!refusal.empty()) return nullptr;
-  const Stopwatch watch(counters.link_time);
-  code->linked = link_object(object, thunks, Lowering::kFunctionName, memory, refusal);
-  if (code->linked == nullptr) return nullptr;
-  if (options.dump_code) options.dump_code(code->linked->bytes());
-  return code;
+  if (!refusal_.empty()) return false;
+  const Stopwatch watch(counters_.link_time);
+  result.linked = link_object(object, thunks, Lowering::kFunctionName, memory_, refusal_);
+  if (result.linked == nullptr) return false;
+  if (options_.dump_code) options_.dump_code(result.bytes());
+  return true;
+}
+
+void LlvmCompiler::count(const Region& region, const LlvmRegion& result) {
+  ++counters_.regions;
+  counters_.blocks += region.blocks.size();
+  for (const ir::Block& block : region.blocks) counters_.guest_instructions += block.guest.size();
+  counters_.code_bytes += result.bytes().size();
+}
+
+}  // namespace
+
+std::unique_ptr<RegionCompiler> make_llvm_compiler(const StateLayout& layout, const RuntimeEntries& entries,
+                                                   const LlvmOptions& options) {
+  return std::make_unique<LlvmCompiler>(layout, entries, options);
 }
 
 }  // namespace calco::jit

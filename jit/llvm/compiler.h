@@ -1,6 +1,7 @@
 // The optimising tier: regions to host code through LLVM.
 //
-// This header and compile_queue.h are all that others see of the tier; no LLVM header is drawn in.
+// LLVM itself is in a library of its own that is loaded when it is first needed (library.h), since that takes longer
+// than starting the program. So what others see of the tier is an interface; no header of LLVM is drawn in.
 #pragma once
 
 #include <cstddef>
@@ -36,21 +37,9 @@ using LinkCellSource = std::function<void**(int32_t target)>;
 // nothing leads to it. May outlive the compiler.
 class CompiledRegion {
  public:
-  class Code;
-
-  CompiledRegion();
-  explicit CompiledRegion(std::unique_ptr<Code> code);
-  ~CompiledRegion();
-  CompiledRegion(CompiledRegion&&) noexcept;
-  CompiledRegion& operator=(CompiledRegion&&) noexcept;
-
-  // False where the region was refused: LlvmCompiler::refusal() says why.
-  explicit operator bool() const { return code_ != nullptr; }
-  const void* entry() const;               // in the convention of abi.h
-  std::span<const uint8_t> bytes() const;  // code and constants, without padding to pages
-
- private:
-  std::unique_ptr<Code> code_;
+  virtual ~CompiledRegion() = default;
+  virtual const void* entry() const = 0;               // in the convention of abi.h
+  virtual std::span<const uint8_t> bytes() const = 0;  // code and constants, without padding to pages
 };
 
 struct LlvmCounters {
@@ -60,21 +49,13 @@ struct LlvmCounters {
 };
 
 // Threads: one at a time. Several instances compile at once.
-class LlvmCompiler {
+class RegionCompiler {
  public:
-  LlvmCompiler(const StateLayout& layout, const RuntimeEntries& entries, LlvmOptions options = {});
-  ~LlvmCompiler();
-  LlvmCompiler(const LlvmCompiler&) = delete;
-  LlvmCompiler& operator=(const LlvmCompiler&) = delete;
-
-  CompiledRegion compile(const Region& region, const LinkCellSource& link_cell);
-
-  const std::string& refusal() const;
-  const LlvmCounters& counters() const;
-
- private:
-  struct Implementation;
-  std::unique_ptr<Implementation> implementation_;
+  virtual ~RegionCompiler() = default;
+  // Null where the region is refused: refusal() says why.
+  virtual std::unique_ptr<CompiledRegion> compile(const Region& region, const LinkCellSource& link_cell) = 0;
+  virtual const std::string& refusal() const = 0;
+  virtual const LlvmCounters& counters() const = 0;
 };
 
 }  // namespace calco::jit

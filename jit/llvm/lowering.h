@@ -17,8 +17,12 @@
 #include "jit/llvm/region_graph.h"
 #include "jit/llvm/ssa_builder.h"
 #include "jit/llvm/thunk.h"
+#include "jit/llvm/vector_operands.h"
 
 namespace calco::jit {
+
+// An operation of the interpreter, and the one that makes it return.
+using InterpretedOperation = std::array<cpu::Op, 2>;
 
 struct LoweringInput {
   const Region& region;
@@ -27,7 +31,7 @@ struct LoweringInput {
   const LinkCellSource& link_cell;
   bool page_cache;
   // The interpreter operations that the code refers to; as long-lived as the code.
-  std::deque<cpu::Op>& operations;
+  std::deque<InterpretedOperation>& operations;
 };
 
 // Makes one function of the module, in the convention of abi.h. Used once.
@@ -37,8 +41,13 @@ class Lowering {
 
   Lowering(llvm::Module& module, const LoweringInput& input);
   void run();
+  // Why the region cannot be compiled, if so.
+  const std::string& refusal() const { return refusal_; }
   // What the function's undefined symbols are.
   const std::vector<Thunk>& thunks() const { return thunks_; }
+
+  // What LLVM does with vectors by itself.
+  enum class VectorOperation { And, AndNot, Or, Xor, Add, Subtract, Equal, Greater };
 
  private:
   using Builder = llvm::IRBuilder<llvm::InstSimplifyFolder>;
@@ -167,6 +176,20 @@ class Lowering {
 
   // lowering_vector.cpp
   llvm::Value* lower_vector(const ir::Instruction& instruction);
+  // False where the instruction is of another kind.
+  bool lower_vector_move(const ir::HostVectorInstruction& vector, const VectorSyntax& syntax, llvm::Value* argument,
+                         llvm::Value*& result);
+  bool lower_vector_elements(const ir::HostVectorInstruction& vector, const VectorSyntax& syntax,
+                             llvm::Value* argument);
+  llvm::Value* lower_vector_assembly(const ir::HostVectorInstruction& vector, const VectorSyntax& syntax,
+                                     llvm::Value* argument);
+  llvm::Value* vector_logic(VectorOperation operation, llvm::Value* a, llvm::Value* b, unsigned element_bits);
+  llvm::Value* comparison_flags(llvm::Value* flags);
+  llvm::Value* vector_operand(const VectorOperand& operand, llvm::Value* argument, unsigned bytes);
+  llvm::Value* scalar_operand(const VectorOperand& operand, llvm::Value* argument, unsigned bytes);
+  llvm::Type* vector_type(unsigned bytes);
+  llvm::Value* get_vector(unsigned number, unsigned bytes);
+  void set_vector(unsigned number, llvm::Value* value, bool vex);
 
   llvm::Module& module_;
   llvm::LLVMContext& context_;
@@ -188,6 +211,7 @@ class Lowering {
   std::vector<llvm::BasicBlock*> heads_;
   std::vector<llvm::BasicBlock*> cold_;
   std::vector<Thunk> thunks_;
+  std::string refusal_;
 
   // Of the block that is being lowered.
   size_t block_ = 0;

@@ -140,6 +140,9 @@ void Lowering::wide_multiply(const ir::Instruction& instruction, bool is_signed)
 
 // The host's instruction: LLVM has none that divides a number twice as wide.
 void Lowering::wide_divide(const ir::Instruction& instruction, bool is_signed) {
+#if !defined(__x86_64__)
+  refusal_ = "the host has no division of 128 bits";
+#endif
   Value* const divisor = argument(instruction, 0);
   llvm::Type* const type = divisor->getType();
   Value* const low = builder_.CreateTrunc(get(cpu::kRax), type);

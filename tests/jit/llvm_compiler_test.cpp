@@ -1,9 +1,10 @@
 // What LLVM makes of regions does what their IR says.
+#include "jit/llvm/llvm_compiler.h"
+
 #include <gtest/gtest.h>
 
 #include <optional>
 
-#include "jit/llvm/compiler.h"
 #include "tests/jit/ir_text.h"
 #include "tests/jit/random_block.h"
 #include "tests/jit/translation_rig.h"
@@ -15,20 +16,20 @@ using cpu::FlagKind;
 
 // Compiles regions and runs them on a rig.
 struct LlvmRig : TranslationRig {
-  explicit LlvmRig(LlvmOptions options = {}) : compiler(layout(), entries, std::move(options)) {}
+  explicit LlvmRig(const LlvmOptions& options = {}) : compiler(make_llvm_compiler(layout(), entries, options)) {}
 
   void compile(std::vector<ir::Block> blocks) {
-    region = compiler.compile({std::move(blocks)}, [this](int32_t target) { return link_cell(target); });
-    ASSERT_TRUE(region) << compiler.refusal();
+    region = compiler->compile({std::move(blocks)}, [this](int32_t target) { return link_cell(target); });
+    ASSERT_NE(region, nullptr) << compiler->refusal();
   }
   void run(std::vector<ir::Block> blocks) {
     compile(std::move(blocks));
-    if (region) enter(region.entry());
+    if (region) enter(region->entry());
   }
   uint64_t& reg(unsigned number) { return state.cpu.registers[number]; }
 
-  LlvmCompiler compiler;
-  CompiledRegion region;
+  std::unique_ptr<RegionCompiler> compiler;
+  std::unique_ptr<CompiledRegion> region;
 };
 
 TEST(LlvmCompiler, AllRegistersComeBack) {
@@ -122,7 +123,7 @@ void expect_as_evaluated(LlvmRig& rig, unsigned seed) {
     load_state(rig, expected);
     EvaluatedMemory memory(rig, actual, ir::kNoFault);
     const ir::Outcome outcome = ir::evaluate(block, expected);
-    rig.enter(rig.region.entry());
+    rig.enter(rig.region->entry());
     if (memory.wrapped) continue;
     const cpu::CpuState& state = rig.state.cpu;
     const std::string text =
@@ -154,7 +155,7 @@ void expect_whole_state_at_accesses(LlvmRig& rig, unsigned seed) {
     load_state(rig, expected);
     EvaluatedMemory memory(rig, actual, access);
     const ir::Outcome outcome = ir::evaluate(block, expected, access);
-    rig.enter(rig.region.entry());
+    rig.enter(rig.region->entry());
     if (memory.wrapped || !memory.seen || !outcome.left) continue;
     const std::string text = fmt::format("seed {} access {}\n{}", seed, access, ir::print(block));
     ASSERT_EQ(registers(memory.seen->registers), registers(expected.registers)) << text;
@@ -261,11 +262,11 @@ TEST(LlvmCompiler, AnAccessAcrossTwoPagesTakesTheSlowPath) {
                                 "%0 = get_register rsi\n %1 = load.i32 %0\n %2 = zero_extend.i64 %1\n"
                                 "set_register rax, %2\n leave 0x14")};
   rig.run(blocks);
-  rig.enter(rig.region.entry());
+  rig.enter(rig.region->entry());
   EXPECT_EQ(rig.slow_loads, 2u);
   EXPECT_EQ(rig.reg(cpu::kRax), 0x12345678u);
   rig.reg(cpu::kRsi) = TranslationRig::kMemory + 0xFFC;
-  rig.enter(rig.region.entry());
+  rig.enter(rig.region->entry());
   EXPECT_EQ(rig.slow_loads, 2u);
 }
 

@@ -1,0 +1,20 @@
+// Loads the optimising tier while the program runs.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "jit/llvm/compiler.h"
+
+namespace calco::jit {
+
+// Makes a compiler out of the shared library at `path`; null where there is none, or it is not of this program, with
+// `error` saying why. The library stays loaded until the program ends. Threads: any.
+std::unique_ptr<RegionCompiler> load_llvm_compiler(const std::string& path, const StateLayout& layout,
+                                                   const RuntimeEntries& entries, const LlvmOptions& options,
+                                                   std::string& error);
+
+// Where the build puts the library: beside the program.
+std::string llvm_library_path();
+
+}  // namespace calco::jit

@@ -1,0 +1,13 @@
+// The compiler, where the program is linked with it; see library.h for where it is not.
+#pragma once
+
+#include <memory>
+
+#include "jit/llvm/compiler.h"
+
+namespace calco::jit {
+
+std::unique_ptr<RegionCompiler> make_llvm_compiler(const StateLayout& layout, const RuntimeEntries& entries,
+                                                   const LlvmOptions& options = {});
+
+}  // namespace calco::jit
