@@ -343,9 +343,13 @@ void commit_components(Cpu& cpu, const Area& area, const Header& header, uint64_
 // Components that were requested but are not present in the area get their initial configuration.
 void restore_components(Cpu& cpu, const Op& op, uint64_t enabled, bool only_compacted) {
   const uint64_t requested = edx_eax(cpu) & enabled;
-  const Area area = area_of(cpu, op, area_size(cpu, requested & ~ForeignComponents::kAll, 0), 64, false);
+  const uint64_t own = requested & ~ForeignComponents::kAll;
+  const Area area = area_of(cpu, op, area_size(cpu, own, 0), 64, false);
   Header header;
   load_block(cpu, area.linear + kHeaderOffset, header.qwords.data(), kHeaderSize, area.stack);
+  // As on the host: in the standard form all that was requested can fault, in the compacted form what is present.
+  const unsigned size = area_size(cpu, header.compacted() ? own & header.components() : own, 0);
+  cpu.mmu().probe_read(area.linear, size, cpu.mmu().current_protection(), area.stack);
   if (!header_is_legal(header, enabled) || (only_compacted && !header.compacted())) cpu.raise(kGeneralProtection, 0);
   Loaded loaded{};
   load_components(cpu, area, header, requested, loaded);
