@@ -33,18 +33,6 @@ const char* reason_for_exclusion(const decode::Row& row, const decode::FeatureSe
       return "a hypervisor may take it";
     case Mnemonic::Xgetbv:
     case Mnemonic::Xsetbv:
-    case Mnemonic::Xsave:
-    case Mnemonic::Xsave64:
-    case Mnemonic::Xsaveopt:
-    case Mnemonic::Xsaveopt64:
-    case Mnemonic::Xsavec:
-    case Mnemonic::Xsavec64:
-    case Mnemonic::Xsaves:
-    case Mnemonic::Xsaves64:
-    case Mnemonic::Xrstor:
-    case Mnemonic::Xrstor64:
-    case Mnemonic::Xrstors:
-    case Mnemonic::Xrstors64:
       return "the host's XCR0 has more components";
     case Mnemonic::Int1:
       return "under a hypervisor the saved RIP is the instruction's own";

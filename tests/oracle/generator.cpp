@@ -189,6 +189,7 @@ class TestBuilder {
                ((instruction.mnemonic == Mnemonic::Jmp || instruction.mnemonic == Mnemonic::Call) &&
                 instruction.operands[0].kind != decode::OperandKind::Relative);
       default:
+        if (is_xsave(*instruction.row)) return true;
         if (instruction.row->has(decode::attribute::kVsib) && code_size != CodeSize::Bits64) return true;
         return instruction.mnemonic == Mnemonic::Cli || instruction.mnemonic == Mnemonic::Sti ||
                instruction.mnemonic == Mnemonic::Popf || instruction.mnemonic == Mnemonic::Leave || instruction.lock ||
@@ -253,7 +254,9 @@ class TestBuilder {
         test_.initial.rflags &= ~rflags::kAc;  // the same holds for alignment
       // A trap that waits for the end of a gather comes before the fault of a later element.
       if (made.decoded.row->has(decode::attribute::kVsib)) test_.initial.rflags &= ~rflags::kTf;
-      if (made.memory_size == 512) {
+      // Upper halves that became 0 count as in use on the host, but after VZEROUPPER.
+      if (is_xsave(*made.decoded.row)) test_.initial.ymm_high[0].qwords[0] |= 1;
+      if (made.memory_size == 512 || made.memory_size == kXsaveArea) {
         test_.open_memory = made.memory_target + 28;
         test_.open_memory_size = 4;
       }

@@ -188,9 +188,17 @@ void InstructionMaker::prepare_shift() {
   }
 }
 
+// The host has more components than x87, SSE and AVX.
+void InstructionMaker::prepare_components() {
+  if (is_address_register(kRax) || is_address_register(kRdx)) out_.unwanted = true;
+  set(kRax, random_.below(8));
+  set(kRdx, 0);
+}
+
 void InstructionMaker::prepare() {
   const Instruction& instruction = out_.decoded;
   if (is_string(*instruction.row)) prepare_string();
+  if (is_xsave(*instruction.row)) prepare_components();
   if (instruction.row->group == decode::Group::Shift) prepare_shift();
   switch (instruction.mnemonic) {
     case Mnemonic::Xlat: {

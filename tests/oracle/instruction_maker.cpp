@@ -155,6 +155,7 @@ MadeInstruction InstructionMaker::make(const Row& row) {
 // --- Memory ----------------------------------------------------------------------------------------------------------
 
 unsigned InstructionMaker::memory_bytes() const {
+  if (is_xsave(*out_.decoded.row)) return kXsaveArea;
   switch (out_.decoded.mnemonic) {
     case Mnemonic::Fxsave:
     case Mnemonic::Fxsave64:
@@ -188,7 +189,7 @@ uint64_t InstructionMaker::faulting_target(unsigned size) {
   const bool around_limits = size <= 8;
   switch (random_.below(code_64_ ? (around_limits ? 9 : 7) : (around_limits ? 6 : 5))) {
     case 0:
-      return kReadOnly + random_.below(kPage - 512);
+      return kReadOnly + random_.below(kPage - kXsaveArea);
     case 1:
       return kReadOnly - inside;  // from writable into read-only
     case 2:
@@ -310,10 +311,33 @@ void InstructionMaker::poke(uint64_t address, std::span<const uint8_t> bytes) {
   out_.pokes.push_back({address, {bytes.begin(), bytes.end()}});
 }
 
+// Mostly legal; components are those of x87, SSE and AVX (SDM vol. 1, 13.4).
+void InstructionMaker::fill_xsave_area(uint64_t target) {
+  FxsaveArea legacy = random_fx(random_, false);
+  if (random_.percent(5)) legacy.mxcsr = random_mxcsr_with_reserved_bits(random_);
+  poke_value(target, legacy);
+  constexpr uint64_t kCompacted = uint64_t{1} << 63;
+  std::array<uint64_t, 8> header{};
+  header[0] = random_.below(8);
+  if (random_.percent(40)) header[1] = kCompacted | header[0] | random_.below(8);
+  // Which comes first of an illegal header and a page fault is written nowhere.
+  const bool inside = target >= kData && target + kXsaveArea <= kDataEnd;
+  if (inside && random_.percent(5)) header[1] = kCompacted | random_.below(8);
+  if (inside && random_.percent(5)) header[1 + random_.below(7)] = random_.integer() & ~uint64_t{0xFFFFF8};
+  poke_value(target + sizeof(legacy), header);
+  for (uint64_t at = sizeof(legacy) + sizeof(header); at < kXsaveArea; at += sizeof(VectorSlot)) {
+    poke_value(target + at, random_.vector());
+  }
+}
+
 // Contents that the instruction is interested in.
 void InstructionMaker::fill_memory(uint64_t target) {
   const unsigned size = memory_bytes();
   switch (out_.decoded.mnemonic) {
+    case Mnemonic::Xrstor:
+    case Mnemonic::Xrstor64:
+      fill_xsave_area(target);
+      return;
     case Mnemonic::Fxrstor:
     case Mnemonic::Fxrstor64:
     case Mnemonic::Frstor:
@@ -355,10 +379,10 @@ void InstructionMaker::place_memory() {
   if (instruction.mnemonic == Mnemonic::Lea && instruction.memory.base != kRip && random_.percent(80)) return;
   const unsigned size = memory_bytes();
   const bool aligned =
-      instruction.row->has(attribute::kAligned) || size == 512 || instruction.mnemonic == Mnemonic::Cmpxchg16b;
+      instruction.row->has(attribute::kAligned) || size >= 512 || instruction.mnemonic == Mnemonic::Cmpxchg16b;
   // The host does not check the alignment of SHA's operands, Intel's manual does.
   const bool strict = instruction.row->feature == decode::Feature::Sha;
-  const unsigned alignment = size == 32 ? 32 : 16;
+  const unsigned alignment = size == kXsaveArea ? 64 : size == 32 ? 32 : 16;
   uint64_t target = choose_target(size, aligned && random_.percent(96) ? alignment : 1);
   // The host wants offsets into FS and GS to be canonical, too.
   const bool based = code_64_ && (instruction.memory.segment == kFs || instruction.memory.segment == kGs);

@@ -30,6 +30,12 @@ inline bool is_string(const decode::Row& row) {
          row.mnemonic == decode::Mnemonic::Outs;
 }
 
+// Those of the XSAVE family that are for all privilege levels.
+inline bool is_xsave(const decode::Row& row) {
+  return row.feature >= decode::Feature::Xsave && row.feature <= decode::Feature::Xsavec &&
+         row.group == decode::Group::FloatState && row.memory_form;
+}
+
 struct MadeInstruction {
   std::vector<uint8_t> bytes;
   decode::Instruction decoded;
@@ -47,6 +53,9 @@ struct MadeInstruction {
   uint64_t memory_target = 0;  // address of the memory operand, where one was placed
   unsigned memory_size = 0;
 };
+
+// Bytes of an area of the XSAVE family with x87, SSE and AVX components.
+constexpr unsigned kXsaveArea = 832;
 
 class InstructionMaker {
  public:
@@ -77,6 +86,7 @@ class InstructionMaker {
   void place_memory();
   void solve_address(uint64_t target);
   void place_gather(uint64_t target);
+  void fill_xsave_area(uint64_t target);
   uint64_t choose_target(unsigned size, unsigned alignment);
   uint64_t faulting_target(unsigned size);
   unsigned memory_bytes() const;
@@ -89,6 +99,7 @@ class InstructionMaker {
   void prepare_division();
   void prepare_selectors();
   void prepare_shift();
+  void prepare_components();
   void prepare_far_transfer();
   void prepare_far_return(bool interrupt);
   struct FarTarget {
