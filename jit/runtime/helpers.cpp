@@ -11,7 +11,9 @@ namespace {
 
 Cpu& processor(cpu::CpuState* state) { return *static_cast<Cpu*>(state); }
 
-CALCO_HANDLER_CONVENTION void stop(Cpu*, const cpu::Op*, cpu::TlbEntry*) {}
+// What follows an interpreted operation. One that is not through (a repeated string instruction that makes way for an
+// interrupt) does not come here, but returns without a current operation.
+CALCO_HANDLER_CONVENTION void stop(Cpu* cpu, const cpu::Op* op, cpu::TlbEntry*) { cpu->current_op = op; }
 
 }  // namespace
 
@@ -55,7 +57,9 @@ uint8_t* find_host_address(cpu::CpuState* state, uint64_t linear, uint32_t site)
 void interpret(cpu::CpuState* state, const cpu::Op* op) {
   Cpu& cpu = processor(state);
   op->handler(&cpu, op, cpu.tlb);
+  const bool through = cpu.current_op != nullptr;
   cpu.current_op = nullptr;
+  if (!through) cpu.leave_translation();  // RIP is at the instruction already
   // The instruction may have changed the very code that called it.
   if ((cpu.exit_request.load(std::memory_order_relaxed) & cpu::request::kInvalidateCode) != 0) {
     cpu.registers[cpu::kRip] += op->offset + op->length;
