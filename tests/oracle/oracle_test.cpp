@@ -54,6 +54,12 @@ TEST(Oracle, OptimizedBlocksAgreeWithTheHost) {
   EXPECT_EQ(fuzz_translated({.block_length = 20}, 10'000, Tier::OptimizedIr), "");
 }
 
+TEST(Oracle, BaselineInstructionsAgreeWithTheHost) { EXPECT_EQ(fuzz_translated({}, 400'000, Tier::Baseline), ""); }
+
+TEST(Oracle, BaselineBlocksAgreeWithTheHost) {
+  EXPECT_EQ(fuzz_translated({.block_length = 40}, 10'000, Tier::Baseline), "");
+}
+
 TEST(Oracle, EveryRowIsGeneratedOrExcludedWithAReason) {
   GeneratorOptions options;
   options.seed = kSeed;
