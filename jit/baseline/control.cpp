@@ -38,9 +38,9 @@ void Emitter::add_to_rip(int32_t delta) {
 
 // The first instruction is 8 bytes long: a dead or replaced translation gets a jump in its place, in one store.
 void Emitter::emit_head() {
-  entry_position_ = getSize();
   cmp(dword[host::state(layout_.exit_request)], 0);
   const size_t leave = jump_if(5);
+  translation_.body = cache_.executable(getCurr());
   size_t hot = 0;
   if (options_.count_entries) {
     translation_.countdown = reinterpret_cast<int32_t*>(cache_.allocate_data(8));

@@ -239,7 +239,6 @@ class Emitter : public Xbyak::CodeGenerator {
   Type static_type_ = Type::Void;
   uint16_t vectors_loaded_ = 0, vectors_dirty_ = 0;
   bool wide_vectors_ = false;
-  size_t entry_position_ = 0;
   std::vector<Cold> cold_;
 };
 

@@ -33,6 +33,8 @@ struct Translation : cpu::TranslatedCode {
   uint32_t host_bytes = 0;
   unsigned segment = 0;                // of the code cache
   const uint8_t* head_exit = nullptr;  // executable: leaves to the dispatch loop in front of the block
+  const uint8_t* body = nullptr;       // executable: what follows the question at the entry
+  Translation* successor = nullptr;    // who has the code since it was revived
   uint64_t first_bytes = 0;            // of the entry, as emitted
   int32_t* countdown = nullptr;        // entries left until it counts as hot; null: not counted
   std::vector<uint8_t> guest_code;     // what was translated

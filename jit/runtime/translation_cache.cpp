@@ -17,6 +17,9 @@ uint64_t jump_bytes(const uint8_t* from, const uint8_t* to) {
   return 0xE9 | uint64_t{displacement} << 8 | uint64_t{0x909090} << 40;
 }
 
+// CMP, JNE, JMP.
+constexpr size_t kHeadBytes = 8 + 6 + 5;
+
 uint64_t hash_of(const uint8_t* bytes, size_t size) {
   return std::hash<std::string_view>{}({reinterpret_cast<const char*>(bytes), size});
 }
@@ -71,17 +74,43 @@ Translation* TranslationCache::revive(uint64_t memory_offset, uint32_t mode_key,
                         translation.memory_offset % kPageSize == memory_offset % kPageSize &&
                         std::memcmp(code.data(), bytes, code.size()) == 0;
       if (!same) continue;
+      // The code cache may be too full for its new beginning.
+      std::unique_ptr<Translation> revived = wake(translation, memory_offset);
+      if (revived == nullptr) return nullptr;
       sleeping_.erase(candidate);
-      translation.memory_offset = memory_offset;
-      redirect(translation, nullptr);
-      known_[key(memory_offset, mode_key)] = &translation;
-      pages_[memory_offset / kPageSize].push_back(&translation);
-      translation.alive = true;
       ++counters.revivals;
-      return &translation;
+      --counters.translations;
+      return &insert(std::move(revived));
     }
   }
   return nullptr;
+}
+
+// The same code behind a new beginning. Jump caches and predecoded blocks may still know the old one as code for the
+// bytes that were there, so it stays dead.
+std::unique_ptr<Translation> TranslationCache::wake(Translation& old, uint64_t memory_offset) {
+  if (old.segment != code_.current_segment()) return nullptr;
+  uint8_t* head = code_.allocate_code(kHeadBytes);
+  if (head == nullptr) return nullptr;
+  // The first instruction, which asks whether somebody wants the processor, and jumps to what follows from it.
+  std::memcpy(head, &old.first_bytes, sizeof(old.first_bytes));
+  uint8_t* at = head + sizeof(old.first_bytes);
+  const auto emit_jump = [&](std::initializer_list<uint8_t> opcode, const uint8_t* target) {
+    at = std::copy(opcode.begin(), opcode.end(), at);
+    const auto displacement = static_cast<uint32_t>(target - (code_.executable(at) + 4));
+    std::memcpy(at, &displacement, 4);
+    at += 4;
+  };
+  constexpr uint8_t kJumpIfNotZero = 0x85;
+  emit_jump({0x0F, kJumpIfNotZero}, old.head_exit);
+  emit_jump({0xE9}, old.body);
+  auto fresh = std::make_unique<Translation>(std::move(old));
+  fresh->memory_offset = memory_offset;
+  fresh->entry = code_.executable(head);
+  for (Link& link : fresh->links) link.from = fresh.get();
+  old.successor = fresh.get();
+  old.alive = false;
+  return fresh;
 }
 
 void TranslationCache::kill(Translation& translation) {

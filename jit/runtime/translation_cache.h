@@ -48,6 +48,7 @@ class TranslationCache {
   size_t known() const { return known_.size(); }
 
  private:
+  std::unique_ptr<Translation> wake(Translation& old, uint64_t memory_offset);
   void kill(Translation& translation);
   void disconnect_incoming(Translation& translation);
   void set_target(Link& link, const uint8_t* target);
