@@ -5,6 +5,7 @@
 namespace calco::devices {
 
 void ApicBus::send(const InterruptMessage& message) {
+  if (redirection_ != nullptr) return redirection_->send(message);
   if (message.mode == DeliveryMode::LowestPriority) return send_to_lowest_priority(message);
   const bool one_destination = !message.logical && message.destination != InterruptMessage::kBroadcast;
   for (LocalApic* apic : apics_) {

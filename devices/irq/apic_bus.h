@@ -21,6 +21,10 @@ class ApicBus final : public InterruptMessageSink {
   void attach(LocalApic& apic) { apics_.push_back(&apic); }
   void attach(EndOfInterruptObserver& observer) { observers_.push_back(&observer); }
 
+  // The local APICs are elsewhere: messages go to `sink` from now on. While the machine is built; it outlives the bus's
+  // use.
+  void redirect(InterruptMessageSink& sink) { redirection_ = &sink; }
+
   // By destination; lowest-priority messages go to one of the destinations.
   void send(const InterruptMessage& message) override;
   // To everybody, or everybody but `except`, whatever the destination says.
@@ -36,6 +40,7 @@ class ApicBus final : public InterruptMessageSink {
 
   std::vector<LocalApic*> apics_;
   std::vector<EndOfInterruptObserver*> observers_;
+  InterruptMessageSink* redirection_ = nullptr;
   std::atomic<uint32_t> next_arbitration_ = 0;  // who wins among equals
 };
 

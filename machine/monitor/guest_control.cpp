@@ -38,6 +38,10 @@ void GuestControl::resume() {
 
 void GuestControl::inject_nmi() {
   std::lock_guard lock(machine_.loop().device_lock());
+  if (machine_.board().local_apics_in_kernel) {
+    for (const auto& processor : machine_.board().processors) processor->raise_nmi();
+    return;
+  }
   for (const auto& apic : machine_.board().local_apics) {
     apic->set_lint1(true);
     apic->set_lint1(false);

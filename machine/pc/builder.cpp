@@ -122,14 +122,16 @@ class PcBuilder {
     devices::PicPair* pic = board_.pic.get();
     if (irq == 2) return [](bool) {};
     if (irq == 0) {
-      return [pic, timer = board_.timer_wire->input()](bool level) mutable {
+      return [board = &board_, pic, timer = board_.timer_wire->input()](bool level) mutable {
         pic->set_input(0, level);
         timer.set(level);
+        if (board->line_listener) board->line_listener(0, level);
       };
     }
-    return [pic, io_apic = board_.io_apic.get(), pin = static_cast<int>(irq)](bool level) {
-      pic->set_input(pin, level);
-      io_apic->set_input(pin, level);
+    return [board = &board_, pic, io_apic = board_.io_apic.get(), irq](bool level) {
+      pic->set_input(static_cast<int>(irq), level);
+      io_apic->set_input(static_cast<int>(irq), level);
+      if (board->line_listener) board->line_listener(irq, level);
     };
   }
 
@@ -268,9 +270,10 @@ class PcBuilder {
     devices::Hpet::Outputs outputs;
     outputs.legacy_timer = isa_irq(0);
     outputs.legacy_clock = isa_irq(8);
-    outputs.legacy_replacement = IrqLine([pit = board_.pit.get(), rtc = board_.rtc.get()](bool replaced) {
-      pit->set_irq_connected(!replaced);
-      rtc->set_irq_connected(!replaced);
+    outputs.legacy_replacement = IrqLine([board = &board_](bool replaced) {
+      board->pit->set_irq_connected(!replaced);
+      board->rtc->set_irq_connected(!replaced);
+      if (board->pit_connection_listener) board->pit_connection_listener(!replaced);
     });
     // Comparators can be routed to pin 2 only.
     outputs.io_apic = [pin = board_.timer_wire->input()](int, bool level) mutable { pin.set(level); };

@@ -34,7 +34,14 @@ KvmEngine::KvmEngine(KvmSystem system, KernelIrqchip irqchip, Log& log, std::fun
       log_(log),
       give_up_(std::move(give_up)),
       machine_(create_kvm_machine(system_, irqchip)),
-      tsc_frequency_(kvm_tsc_frequency(system_)) {}
+      tsc_frequency_(kvm_tsc_frequency(system_)) {
+  const KvmCapabilities& has = system_.capabilities;
+  if ((irqchip == KernelIrqchip::On && !has.irqchip) || (irqchip == KernelIrqchip::Split && !has.split_irqchip)) {
+    throw OptionError("-accel", fmt::format("kvm,kernel-irqchip={}: the host's KVM has none; use kernel-irqchip=off",
+                                            name_of(irqchip)));
+  }
+  if (irqchip != KernelIrqchip::Off) interrupts_ = std::make_unique<KvmInterrupts>(machine_.get(), irqchip, has.pit);
+}
 
 KvmEngine::~KvmEngine() = default;
 
@@ -51,6 +58,7 @@ TimeStampCounter::Options KvmEngine::time_stamp_counter() const {
 
 void KvmEngine::attach(PcBoard& board) {
   board_ = &board;
+  if (interrupts_ != nullptr) interrupts_->attach(board);
   memory_ = std::make_unique<KvmMemory>(machine_.get(), board.map, system_.capabilities.read_only_memory);
   board.map.add_listener([memory = memory_.get()] { memory->update(); });
 }
@@ -67,6 +75,12 @@ std::unique_ptr<Accelerator> KvmEngine::make_accelerator(unsigned index) {
   auto processor = std::make_unique<KvmVcpu>(std::move(services), *board_->processors[index]);
   processors_.push_back(processor.get());
   return processor;
+}
+
+void KvmEngine::devices_reset() {
+  if (interrupts_ == nullptr) return;
+  interrupts_->reset();
+  for (KvmVcpu* processor : processors_) processor->reset_local_apic();
 }
 
 // --- kvm-clock -------------------------------------------------------------------------------------------------------

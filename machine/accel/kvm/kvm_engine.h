@@ -10,6 +10,7 @@
 #include "devices/host/file_descriptor.h"
 #include "machine/accel/engine.h"
 #include "machine/accel/kvm/kvm_capabilities.h"
+#include "machine/accel/kvm/kvm_interrupts.h"
 #include "machine/accel/kvm/kvm_memory.h"
 #include "machine/accel/kvm/kvm_vcpu.h"
 #include "machine/options/machine_config.h"
@@ -34,6 +35,7 @@ class KvmEngine final : public Engine {
   std::unique_ptr<Accelerator> make_accelerator(unsigned index) override;
   void time_stops() override;
   void time_goes_on() override;
+  void devices_reset() override;
   std::string describe() const override;
 
   KvmMemory& memory() { return *memory_; }
@@ -47,8 +49,9 @@ class KvmEngine final : public Engine {
   uint64_t tsc_frequency_ = 0;  // Hz
   uint64_t stopped_clock_ = 0;  // ns of kvm-clock while time stands still
   PcBoard* board_ = nullptr;
+  std::unique_ptr<KvmInterrupts> interrupts_;  // null with kernel-irqchip=off
   std::unique_ptr<KvmMemory> memory_;
-  std::vector<const KvmVcpu*> processors_;  // owned by the vCPU threads
+  std::vector<KvmVcpu*> processors_;  // owned by the vCPU threads
 };
 
 }  // namespace calco::machine

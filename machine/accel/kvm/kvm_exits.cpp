@@ -73,9 +73,10 @@ constexpr uint32_t kTscDeadline = 0x6E0, kX2apicFirst = 0x800, kX2apicLast = 0x8
 
 // Registers that are ours: those of the local APIC where the kernel has none, and those that the kernel does not know.
 // A value that the kernel refuses for one that it does know is a #GP.
-bool is_ours(uint32_t index, uint32_t reason) {
+bool is_ours(KernelIrqchip irqchip, uint32_t index, uint32_t reason) {
   const bool local_apic = index == kTscDeadline || (index >= kX2apicFirst && index <= kX2apicLast);
-  return local_apic || (reason & KVM_MSR_EXIT_REASON_UNKNOWN) != 0;
+  if (local_apic) return irqchip == KernelIrqchip::Off;
+  return (reason & KVM_MSR_EXIT_REASON_UNKNOWN) != 0;
 }
 
 }  // namespace
@@ -85,7 +86,8 @@ void KvmVcpu::read_msr() {
   ++counters_.msr_accesses;
   store_tsc();
   uint64_t value = 0;
-  run_->msr.error = !is_ours(run_->msr.index, run_->msr.reason) || !cpu::read_msr(cpu_, run_->msr.index, value);
+  run_->msr.error =
+      !is_ours(services_.irqchip, run_->msr.index, run_->msr.reason) || !cpu::read_msr(cpu_, run_->msr.index, value);
   run_->msr.data = value;
 }
 
@@ -93,8 +95,8 @@ void KvmVcpu::write_msr() {
   access_incomplete_ = true;
   ++counters_.msr_accesses;
   store_tsc();
-  run_->msr.error =
-      !is_ours(run_->msr.index, run_->msr.reason) || !cpu::write_msr(cpu_, run_->msr.index, run_->msr.data);
+  run_->msr.error = !is_ours(services_.irqchip, run_->msr.index, run_->msr.reason) ||
+                    !cpu::write_msr(cpu_, run_->msr.index, run_->msr.data);
 }
 
 // --- Halt, shutdown --------------------------------------------------------------------------------------------------

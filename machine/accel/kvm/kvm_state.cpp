@@ -20,8 +20,8 @@ bool KvmVcpu::load() {
 
   const int vcpu = descriptor_.get();
   kvm_sregs2 special = to_kvm_special_registers(cpu_);
-  special.cr8 = cpu_.environment().apic.task_priority_class();
-  special.apic_base = cpu_.environment().apic.base_register();
+  special.cr8 = local_apic_in_kernel() ? cr8_ : cpu_.environment().apic.task_priority_class();
+  special.apic_base = local_apic_in_kernel() ? apic_base_ : cpu_.environment().apic.base_register();
   if (kvm_try(vcpu, KVM_SET_SREGS2, &special) < 0) {
     cpu_.log().print(LogItem::Accel, "CPU {}: KVM refuses the control registers; interpreted",
                      cpu_.environment().index);
@@ -57,6 +57,8 @@ void KvmVcpu::store() {
   kvm_sregs2 special{};
   kvm_call(vcpu, KVM_GET_SREGS2, static_cast<void*>(&special), "KVM_GET_SREGS2");
   from_kvm_special_registers(special, cpu_);
+  apic_base_ = special.apic_base;
+  cr8_ = special.cr8;
   store_extended_state();
   msrs_->store(cpu_);
   store_tsc();
@@ -85,7 +87,7 @@ void KvmVcpu::load_activity() {
       state.mp_state = KVM_MP_STATE_HALTED;
       break;
     case Activity::WaitForStartUp:
-      state.mp_state = cpu_.environment().index == 0 ? KVM_MP_STATE_RUNNABLE : KVM_MP_STATE_UNINITIALIZED;
+      state.mp_state = KVM_MP_STATE_UNINITIALIZED;
       break;
     default:
       state.mp_state = KVM_MP_STATE_RUNNABLE;
@@ -110,6 +112,16 @@ void KvmVcpu::store_activity() {
       cpu_.activity = Activity::Running;
       break;
   }
+}
+
+void KvmVcpu::reset_local_apic() {
+  apic_base_ = apic_base_at_reset_;
+  cr8_ = 0;
+  kvm_sregs2 special{};
+  kvm_call(descriptor_.get(), KVM_GET_SREGS2, static_cast<void*>(&special), "KVM_GET_SREGS2");
+  special.apic_base = apic_base_;
+  kvm_call(descriptor_.get(), KVM_SET_SREGS2, static_cast<void*>(&special), "KVM_SET_SREGS2");
+  kvm_call(descriptor_.get(), KVM_SET_LAPIC, static_cast<void*>(&local_apic_at_reset_), "KVM_SET_LAPIC");
 }
 
 // --- x87 and vectors -------------------------------------------------------------------------------------------------

@@ -77,6 +77,9 @@ class KvmVcpu final : public Accelerator {
   // then.
   bool load();
 
+  // RESET# of the kernel's local APIC. While paused; any thread then.
+  void reset_local_apic();
+
   int descriptor() const { return descriptor_.get(); }
   const KvmCounters& counters() const { return counters_; }
 
@@ -125,7 +128,10 @@ class KvmVcpu final : public Accelerator {
   std::optional<KvmMsrs> msrs_;
   std::vector<uint8_t> xsave_;                 // as the kernel last had it
   cpu::ForeignComponents foreign_components_;  // what only `xsave_` has
-  uint64_t tsc_offset_ = 0;                    // as the kernel has it
+  // Of the kernel's local APIC, where it has one: its registers at reset; IA32_APIC_BASE and CR8 as last known.
+  kvm_lapic_state local_apic_at_reset_{};
+  uint64_t apic_base_at_reset_ = 0, apic_base_ = 0, cr8_ = 0;
+  uint64_t tsc_offset_ = 0;  // as the kernel has it
   bool tsc_offset_known_ = false;
   bool loaded_ = false;               // the kernel has the state
   bool access_incomplete_ = false;    // KVM_RUN must finish the instruction that accessed a port, memory or an MSR

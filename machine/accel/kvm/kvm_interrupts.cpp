@@ -1,0 +1,153 @@
+#include "machine/accel/kvm/kvm_interrupts.h"
+
+#include <algorithm>
+
+#include "machine/accel/kvm/kvm_call.h"
+#include "machine/accel/kvm/kvm_table.h"
+#include "machine/pc/pc_board.h"
+
+namespace calco::machine {
+
+namespace {
+
+constexpr unsigned kIoApicPins = 24, kIsaLines = 16, kLinesOf8259 = 8;
+
+void enable_split(int machine) {
+  kvm_enable_cap request{};
+  request.cap = KVM_CAP_SPLIT_IRQCHIP;
+  request.args[0] = kIoApicPins;
+  kvm_call(machine, KVM_ENABLE_CAP, static_cast<void*>(&request), "KVM_CAP_SPLIT_IRQCHIP");
+}
+
+kvm_irq_routing_entry chip_route(unsigned line, unsigned chip, unsigned pin) {
+  kvm_irq_routing_entry route{};
+  route.gsi = line;
+  route.type = KVM_IRQ_ROUTING_IRQCHIP;
+  route.u.irqchip.irqchip = chip;
+  route.u.irqchip.pin = pin;
+  return route;
+}
+
+void set_routes(int machine, std::span<const kvm_irq_routing_entry> routes) {
+  KvmTable<kvm_irq_routing_entry> table(routes);
+  kvm_call(machine, table_call::kSetGsiRouting, table.get(), "KVM_SET_GSI_ROUTING");
+}
+
+// The store to FEE00000H that a message is (SDM vol. 3, 11.11); eight bits of destination.
+struct MessageStore {
+  uint32_t address, data;
+};
+MessageStore store_of(const devices::InterruptMessage& message) {
+  constexpr uint32_t kWindow = 0xFEE00000, kRedirectionHint = 1u << 3, kLogical = 1u << 2, kAssert = 1u << 14,
+                     kLevel = 1u << 15;
+  const bool lowest_priority = message.mode == devices::DeliveryMode::LowestPriority;
+  return {kWindow | (message.destination & 0xFF) << 12 | (message.logical ? kLogical : 0) |
+              (lowest_priority ? kRedirectionHint : 0),
+          message.vector | static_cast<uint32_t>(message.mode) << 8 | (message.level_triggered ? kLevel | kAssert : 0)};
+}
+
+}  // namespace
+
+KvmInterrupts::KvmInterrupts(int machine, KernelIrqchip mode, bool with_pit)
+    : machine_(machine), mode_(mode), with_pit_(with_pit && mode == KernelIrqchip::On) {
+  if (mode_ == KernelIrqchip::Split) {
+    enable_split(machine_);
+    return;
+  }
+  kvm_call(machine_, KVM_CREATE_IRQCHIP, uint64_t{0}, "KVM_CREATE_IRQCHIP");
+  for (uint32_t chip = 0; chip < reset_state_.size(); ++chip) {
+    reset_state_[chip].chip_id = chip;
+    kvm_call(machine_, KVM_GET_IRQCHIP, static_cast<void*>(&reset_state_[chip]), "KVM_GET_IRQCHIP");
+  }
+  if (with_pit_) {
+    kvm_pit_config config{};
+    config.flags = KVM_PIT_SPEAKER_DUMMY;  // port 61H too
+    kvm_call(machine_, KVM_CREATE_PIT2, static_cast<void*>(&config), "KVM_CREATE_PIT2");
+    kvm_call(machine_, KVM_GET_PIT2, static_cast<void*>(&pit_reset_state_), "KVM_GET_PIT2");
+  }
+  route_lines();
+}
+
+// As the board is wired: ISA interrupts to the 8259 and the I/O APIC pin of their number, the timer's to pin 2.
+void KvmInterrupts::route_lines() {
+  std::vector<kvm_irq_routing_entry> routes;
+  for (unsigned line = 0; line < kIoApicPins; ++line) {
+    constexpr unsigned kTimer = 0, kCascade = 2;
+    if (line == kCascade) continue;
+    if (line < kIsaLines) {
+      const bool slave = line >= kLinesOf8259;
+      routes.push_back(chip_route(line, slave ? KVM_IRQCHIP_PIC_SLAVE : KVM_IRQCHIP_PIC_MASTER, line % kLinesOf8259));
+    }
+    routes.push_back(chip_route(line, KVM_IRQCHIP_IOAPIC, line == kTimer ? kCascade : line));
+  }
+  set_routes(machine_, routes);
+}
+
+void KvmInterrupts::attach(PcBoard& board) {
+  board.apic_bus.redirect(*this);
+  board.local_apics_in_kernel = true;
+  if (mode_ != KernelIrqchip::On) return;
+  board.line_listener = [this](unsigned number, bool level) { set_line(number, level); };
+  board.pit_connection_listener = [this](bool connected) { connect_pit(connected); };
+}
+
+void KvmInterrupts::reset() {
+  if (mode_ != KernelIrqchip::On) return;
+  for (kvm_irqchip& chip : reset_state_) {
+    kvm_call(machine_, KVM_SET_IRQCHIP, static_cast<void*>(&chip), "KVM_SET_IRQCHIP");
+  }
+  if (with_pit_) kvm_call(machine_, KVM_SET_PIT2, static_cast<void*>(&pit_reset_state_), "KVM_SET_PIT2");
+}
+
+void KvmInterrupts::set_line(unsigned number, bool level) {
+  kvm_irq_level line{};
+  line.irq = number;
+  line.level = level;
+  kvm_try(machine_, KVM_IRQ_LINE, &line);
+}
+
+void KvmInterrupts::connect_pit(bool connected) {
+  if (!with_pit_) return;
+  kvm_pit_state2 state{};
+  kvm_call(machine_, KVM_GET_PIT2, static_cast<void*>(&state), "KVM_GET_PIT2");
+  state.flags =
+      connected ? state.flags & ~uint32_t{KVM_PIT_FLAGS_HPET_LEGACY} : state.flags | KVM_PIT_FLAGS_HPET_LEGACY;
+  kvm_call(machine_, KVM_SET_PIT2, static_cast<void*>(&state), "KVM_SET_PIT2");
+}
+
+void KvmInterrupts::send(const devices::InterruptMessage& message) {
+  const MessageStore store = store_of(message);
+  if (message.level_triggered && mode_ == KernelIrqchip::Split) {
+    kvm_irq_routing_entry route{};
+    route.type = KVM_IRQ_ROUTING_MSI;
+    route.u.msi.address_lo = store.address;
+    route.u.msi.data = store.data;
+    route_end_of_interrupt(route);
+  }
+  kvm_msi signal{};
+  signal.address_lo = store.address;
+  signal.data = store.data;
+  // A destination that is not there is the guest's mistake.
+  kvm_try(machine_, KVM_SIGNAL_MSI, &signal);
+}
+
+// The kernel watches for the ends of what the first 24 routes name. They are not used to send.
+void KvmInterrupts::route_end_of_interrupt(const kvm_irq_routing_entry& route) {
+  std::lock_guard lock(mutex_);
+  const auto same = [&route](const kvm_irq_routing_entry& other) {
+    return other.u.msi.address_lo == route.u.msi.address_lo && other.u.msi.data == route.u.msi.data;
+  };
+  if (std::ranges::any_of(level_routes_, same)) return;
+  if (level_routes_.size() < kIoApicPins) {
+    level_routes_.push_back(route);
+    level_routes_.back().gsi = static_cast<uint32_t>(level_routes_.size() - 1);
+  } else {
+    kvm_irq_routing_entry& place = level_routes_[oldest_route_++ % kIoApicPins];
+    const uint32_t number = place.gsi;
+    place = route;
+    place.gsi = number;
+  }
+  set_routes(machine_, level_routes_);
+}
+
+}  // namespace calco::machine

@@ -1,0 +1,55 @@
+// Interrupt controllers in the kernel, and the board's wires to them.
+#pragma once
+
+#include <linux/kvm.h>
+
+#include <array>
+#include <cstdint>
+#include <mutex>
+#include <vector>
+
+#include "devices/irq/interrupt_message.h"
+#include "machine/options/machine_config.h"
+
+namespace calco::machine {
+
+struct PcBoard;
+
+// kernel-irqchip=split: the local APICs are the kernel's; I/O APIC, 8259s and 8254 are ours. The I/O APIC's messages go
+// to the kernel (KVM_SIGNAL_MSI), which hands back the ends of level-triggered interrupts.
+// kernel-irqchip=on: all of them are the kernel's; ISA and I/O APIC wires lead there (KVM_IRQ_LINE). Ours stay on the
+// board and hear the wires, but no processor reaches them.
+//
+// Threads: send() and set_line() from any thread; the own lock is a leaf. The rest with every processor paused.
+class KvmInterrupts final : public devices::InterruptMessageSink {
+ public:
+  // Creates the controllers of a machine that has no processors yet. Throws std::system_error.
+  KvmInterrupts(int machine, KernelIrqchip mode, bool with_pit);
+
+  // Leads the board's wires and messages to the kernel. The board outlives the use of its wires.
+  void attach(PcBoard& board);
+  // RESET#.
+  void reset();
+
+  // A wire of the board: ISA interrupt 0 to 15, or I/O APIC pin 16 to 23.
+  void set_line(unsigned number, bool level);
+  void send(const devices::InterruptMessage& message) override;
+
+ private:
+  void route_lines();
+  void route_end_of_interrupt(const kvm_irq_routing_entry& route);
+  // The 8254's interrupt is cut off while the HPET takes its place.
+  void connect_pit(bool connected);
+
+  const int machine_;
+  const KernelIrqchip mode_;
+  const bool with_pit_;
+  std::mutex mutex_;
+  std::array<kvm_irqchip, 3> reset_state_{};  // 8259 master, slave, I/O APIC at power-on
+  kvm_pit_state2 pit_reset_state_{};
+  // split: where level-triggered messages went. The kernel reports the ends of these only.
+  std::vector<kvm_irq_routing_entry> level_routes_;
+  size_t oldest_route_ = 0;
+};
+
+}  // namespace calco::machine
