@@ -65,7 +65,7 @@ TEST(EngineChoice, FirstOneThatWorksIsTaken) {
 
 TEST(EngineChoice, AutoTakesKvmOnHardwareOnly) {
   const bool usable = kvm_is_there() && host_virtualizes();
-  EXPECT_EQ(engine({"-nographic"}), usable ? "kvm" : "interp");
+  EXPECT_EQ(engine({"-nographic"}), usable ? "kvm" : "jit");
 }
 
 TEST(EngineChoice, HostProcessorNeedsKvm) {
@@ -88,6 +88,24 @@ TEST(KvmMachine, ResetBeginsAgainWithMemoryKept) {
                             0x74, 0x07, 0xB0, 0x06, 0xBA, 0xF9, 0x0C, 0xEE, 0xF4, 0xE6, 0xF4, 0xF4},
                            {"-accel", "kvm", "-device", "isa-debug-exit,iobase=0xf4"});
   EXPECT_EQ(machine.status(), 2 << 1 | 1);
+}
+
+TEST(KvmMachine, EveryWayOfTheInterruptControllersRuns) {
+  CALCO_NEEDS_KVM();
+  for (const char* engine : {"kvm,kernel-irqchip=off", "kvm,kernel-irqchip=split", "kvm,kernel-irqchip=on"}) {
+    // The 8254's counter 0 in mode 2 wakes the processor by IRQ 0, vector 8: its handler ends the machine.
+    // xor ax,ax; mov ds,ax; mov ss,ax; mov sp,7000h; mov word [20h],handler; mov [22h],cs; the 8259 (11h,8,4,1; mask
+    // FEh); mov al,34h; out 43h,al; xor al,al; out 40h,al; out 40h,al; l: sti; hlt; jmp l;
+    // handler: mov al,21; out f4h,al
+    MonitoredMachine machine(
+        {0x31, 0xC0, 0x8E, 0xD8, 0x8E, 0xD0, 0xBC, 0x00, 0x70, 0xC7, 0x06, 0x20, 0x00, 0x3A, 0x00, 0x8C,
+         0x0E, 0x22, 0x00, 0xB0, 0x11, 0xE6, 0x20, 0xB0, 0x08, 0xE6, 0x21, 0xB0, 0x04, 0xE6, 0x21, 0xB0,
+         0x01, 0xE6, 0x21, 0xB0, 0xFE, 0xE6, 0x21, 0xB0, 0x34, 0xE6, 0x43, 0x30, 0xC0, 0xE6, 0x40, 0xE6,
+         0x40, 0xFB, 0xF4, 0xEB, 0xFC, 0x90, 0x90, 0x90, 0x90, 0x90, 0xB0, 0x15, 0xE6, 0xF4},
+        {"-accel", engine, "-device", "isa-debug-exit,iobase=0xf4"});
+    ASSERT_TRUE(machine.ended()) << engine;
+    EXPECT_EQ(machine.status(), 0x15 << 1 | 1) << engine;
+  }
 }
 
 TEST(KvmMachine, HostProcessorModelRuns) {

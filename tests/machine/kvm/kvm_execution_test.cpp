@@ -248,6 +248,31 @@ TEST(KvmExecution, RequestToStopEndsALoopWithoutExits) {
   EXPECT_EQ(rig.cpu().registers[cpu::kRip], CpuFixture::kCode);
 }
 
+// A loop of known length changes engines in the middle, several times; its result and the interrupt flag survive.
+TEST(KvmExecution, GuestGoesOnInTheInterpreterAndBack) {
+  CALCO_NEEDS_KVM();
+  KvmRig rig;
+  rig.fixture.enter_long();
+  rig.cpu().registers[cpu::kRax] = 0;
+  rig.cpu().registers[cpu::kRcx] = 3'000'000;
+  rig.fixture.load_code({0x48, 0x01, 0xC8, 0xFF, 0xC9, 0x75, 0xF9, 0xF4});  // l: add rax,rcx; dec ecx; jnz l; hlt
+  RunExit exit = RunExit::Stopped;
+  for (int i = 0; i < 10 && exit == RunExit::Stopped; ++i) {
+    std::thread stopper([&rig] {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      rig.cpu().request(cpu::request::kStop);
+    });
+    exit = rig.vcpu->run(rig.cpu());
+    stopper.join();
+    rig.vcpu->leave(rig.cpu());
+    if (exit == RunExit::Stopped) rig.cpu().run_instructions(1000);
+  }
+  rig.cpu().take_requests(cpu::request::kStop);
+  if (exit == RunExit::Stopped) exit = rig.cpu().run();
+  EXPECT_EQ(rig.cpu().registers[cpu::kRcx], 0u);
+  EXPECT_EQ(rig.cpu().registers[cpu::kRax], 3'000'000ull * 3'000'001 / 2);
+}
+
 // --- Memory and devices ----------------------------------------------------------------------------------------------
 
 class RecordingWindow final : public RegisterWindow {
