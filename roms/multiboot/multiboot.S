@@ -125,9 +125,10 @@ protected_mode:
         jmp     *ENTRY_ADDRESS
 
         .balign 8
+        // Marked as accessed: the processor need not, and could not, store that in a ROM.
 gdt:    .quad   0
-        .quad   0x00CF9A000000FFFF              // code: base 0, 4 GiB, 32-bit
-        .quad   0x00CF92000000FFFF              // data: the same
+        .quad   0x00CF9B000000FFFF              // code: base 0, 4 GiB, 32-bit
+        .quad   0x00CF93000000FFFF              // data: the same
 gdt_end:
 
         .code16

@@ -108,6 +108,9 @@ std::string KvmEngine::describe() const {
     if (counters.smm_instructions != 0) {
       text += fmt::format("  interpreted in SMM or with A20 closed: {} instructions\n", counters.smm_instructions);
     }
+    if (counters.refused_states != 0) {
+      text += fmt::format("  interpreted because KVM refuses the state: {} instructions\n", counters.refused_states);
+    }
     for (const auto& [name, count] : counters.not_emulated) {
       text += fmt::format("  interpreted because KVM cannot: {} {}\n", name, count);
     }

@@ -164,15 +164,14 @@ RunExit KvmVcpu::interpret_for_kvm() {
                      name, cpu_.registers[cpu::kRip]);
   }
   const cpu::BlockCache::Counters before = cpu_.blocks().counters;
-  const std::string state = cpu::describe_registers(cpu_);
+  const uint64_t address = cpu_.registers[cpu::kRip];
   const RunExit exit = cpu_.run_uncached(1, true);
   const cpu::BlockCache::Counters& after = cpu_.blocks().counters;
   // An invalid opcode is the guest's business, unless the guest was promised more than the interpreter has (-cpu host).
   const bool unknown = cpu_.model().is_host() && after.undecodable != before.undecodable;
   if (after.without_handler == before.without_handler && !unknown) return exit;
-  services_.give_up(
-      fmt::format("CPU {}: neither KVM nor the interpreter can execute {}\n{}", cpu_.environment().index, name, state));
-  return RunExit::Stopped;
+  // Its registers are those behind the delivery of #UD.
+  return give_up(fmt::format("neither KVM nor the interpreter can execute {} at {:#x}", name, address));
 }
 
 RunExit KvmVcpu::give_up(const std::string& reason) {

@@ -23,8 +23,10 @@ bool KvmVcpu::load() {
   special.cr8 = local_apic_in_kernel() ? cr8_ : cpu_.environment().apic.task_priority_class();
   special.apic_base = local_apic_in_kernel() ? apic_base_ : cpu_.environment().apic.base_register();
   if (kvm_try(vcpu, KVM_SET_SREGS2, &special) < 0) {
-    cpu_.log().print(LogItem::Accel, "CPU {}: KVM refuses the control registers; interpreted",
-                     cpu_.environment().index);
+    if (++counters_.refused_states == 1) {
+      cpu_.log().print(LogItem::Accel, "CPU {}: KVM refuses the control registers; interpreted",
+                       cpu_.environment().index);
+    }
     return false;
   }
   run_->apic_base = special.apic_base;

@@ -109,7 +109,9 @@ RunExit KvmVcpu::run(cpu::Cpu&) {
       return cpu_.activity == Activity::Shutdown ? RunExit::Shutdown : RunExit::Halted;
     }
     if (!load()) return interpret();
-    if (cpu_.activity != Activity::WaitForStartUp && cpu_.take_requests(request::kNmi) != 0) {
+    // A processor that waits for its start-up IPI keeps an NMI; the kernel's local APIC knows by itself.
+    const bool takes_nmi = local_apic_in_kernel() || cpu_.activity != Activity::WaitForStartUp;
+    if (takes_nmi && cpu_.take_requests(request::kNmi) != 0) {
       kvm_call(descriptor_.get(), KVM_NMI, uint64_t{0}, "KVM_NMI");
     }
     inject_interrupt();
@@ -139,8 +141,9 @@ RunExit KvmVcpu::interpret() {
   leave(cpu_);
   const cpu::DebuggerStops& stops = cpu_.debugger_stops();
   if (!stops.breakpoints.empty() || !stops.watchpoints.empty()) return cpu_.run();
-  ++counters_.smm_instructions;
-  return cpu_.run_uncached(1, false);
+  if (interpreter_needed()) ++counters_.smm_instructions;
+  // Interrupts that wait in the kernel's local APIC wait until KVM goes on.
+  return cpu_.run_uncached(1, local_apic_in_kernel());
 }
 
 // A halted processor goes on with an interrupt or an NMI.

@@ -40,6 +40,7 @@ struct KvmVcpuServices {
 struct KvmCounters {
   uint64_t entries = 0;  // calls of KVM_RUN
   uint64_t port_accesses = 0, memory_accesses = 0, msr_accesses = 0, halts = 0, injected = 0;
+  uint64_t refused_states = 0;                        // control registers that KVM does not take
   uint64_t smm_instructions = 0;                      // interpreted because the processor was in SMM, or A20 was closed
   std::map<std::string, uint64_t> not_emulated = {};  // by mnemonic: what KVM could not execute and Calco interpreted
 };
