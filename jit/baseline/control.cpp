@@ -40,15 +40,22 @@ void Emitter::add_to_rip(int32_t delta) {
 void Emitter::emit_head() {
   cmp(dword[host::state(layout_.exit_request)], 0);
   const size_t leave = jump_if(5);
-  translation_.body = cache_.executable(getCurr());
   size_t hot = 0;
-  if (options_.count_entries) {
-    translation_.countdown = reinterpret_cast<int32_t*>(cache_.allocate_data(8));
-    if (translation_.countdown != nullptr) {
-      *translation_.countdown = options_.hot_threshold;
-      dec(dword[rip + cache_.as_seen_from_writable(translation_.countdown)]);
-      hot = jump_if(4);
-    }
+  uint8_t* data = options_.count_entries ? cache_.allocate_data(16) : nullptr;
+  if (data != nullptr) {
+    translation_.countdown = reinterpret_cast<int32_t*>(data);
+    translation_.better_code = reinterpret_cast<const void**>(data + 8);
+    *translation_.countdown = translation_.countdown_start = options_.hot_threshold;
+    nop(2);
+    translation_.body = cache_.executable(getCurr());
+    // DEC dword [rip + ...], made 8 bytes long by two prefixes that mean nothing.
+    constexpr uint8_t kDs = 0x3E;
+    db(kDs);
+    db(kDs);
+    dec(dword[rip + cache_.as_seen_from_writable(translation_.countdown)]);
+    hot = jump_if(4);
+  } else {
+    translation_.body = cache_.executable(getCurr());
   }
   Cold head{.kind = Cold::Kind::Head};
   head.jump = leave;

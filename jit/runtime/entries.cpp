@@ -9,6 +9,7 @@
 #include "cpu/exec/block_cache.h"
 #include "jit/runtime/helpers.h"
 #include "jit/runtime/host_registers.h"
+#include "jit/runtime/translation.h"
 
 namespace calco::jit {
 
@@ -243,7 +244,26 @@ class EntriesGenerator : public Xbyak::CodeGenerator {
   const bool has_avx_ = Xbyak::util::Cpu().has(Xbyak::util::Cpu::tAVX);
 };
 
+constexpr size_t kStubBytes = 48;
+
+class StubGenerator : public Xbyak::CodeGenerator {
+ public:
+  explicit StubGenerator(uint8_t* memory) : CodeGenerator(kStubBytes, memory) {}
+  void generate(const CodeCache& cache, const BaselineEntries& entries, Link& link) {
+    if (link.target != 0) add(qword[host::state(kRipOffset)], link.target);
+    mov(r10, reinterpret_cast<uint64_t>(&link));
+    jmp(cache.writable(entries.exit_link), T_NEAR);
+  }
+};
+
 }  // namespace
+
+const uint8_t* emit_link_stub(CodeCache& cache, const BaselineEntries& entries, Link& link) {
+  uint8_t* memory = cache.allocate_code(kStubBytes);
+  if (memory == nullptr) return nullptr;
+  StubGenerator(memory).generate(cache, entries, link);
+  return cache.executable(memory);
+}
 
 Entries make_entries(CodeCache& cache, const StateLayout& layout) {
   const Entries entries = EntriesGenerator(cache, layout).generate();

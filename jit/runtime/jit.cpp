@@ -61,7 +61,18 @@ Jit::Jit(const JitOptions& options, cpu::ProcessorGroup& processors, const Cpu& 
       log_(log),
       layout_(layout_of(any)),
       cache_(options.code_bytes),
-      entries_(make_entries(cache_.code(), layout_)) {}
+      entries_(make_entries(cache_.code(), layout_)) {
+  if (!options_.llvm) return;
+  RegionOptions regions = options_.regions;
+  regions.passes = options_.passes;
+  if (log_.enabled(LogItem::Llvm)) {
+    regions.llvm.dump_module = [this](std::string_view stage, std::string_view text) {
+      log_.print(LogItem::Llvm, "LLVM {}:\n{}", stage, text);
+    };
+  }
+  regions_ = std::make_unique<RegionTier>(regions, layout_, entries_, mutex_, cache_, log_);
+  cache_.on_death = [this](Translation& translation) { regions_->translation_dies(translation); };
+}
 
 Jit::~Jit() = default;
 
@@ -127,10 +138,12 @@ Translation* Jit::publish(Cpu& cpu, const Source& source, const ir::Block& block
   const uint8_t* live = memory.data() + source.memory_offset;
   const size_t in_page = kPageSize - source.memory_offset % kPageSize;
   if (Translation* revived = cache_.revive(source.memory_offset, source.mode_key, live, in_page)) return revived;
+  const baseline::Options baseline_options{.count_entries = regions_ != nullptr,
+                                           .hot_threshold = options_.regions.threshold};
   for (;;) {
     std::unique_ptr<Translation> translation = cache_.create();
     const baseline::Outcome outcome =
-        baseline::compile(block, cache_.code(), entries_.baseline, layout_, {}, *translation);
+        baseline::compile(block, cache_.code(), entries_.baseline, layout_, baseline_options, *translation);
     if (outcome == baseline::Outcome::Unsupported) return nullptr;
     if (outcome == baseline::Outcome::CacheFull) {
       lock.unlock();
@@ -160,7 +173,12 @@ Translation* Jit::publish(Cpu& cpu, const Source& source, const ir::Block& block
 void Jit::make_room(Cpu& cpu) {
   processors_.exclusively(cpu, [this] {
     std::lock_guard lock(mutex_);
-    cache_.evict(cache_.code().next_segment());
+    const unsigned segment = cache_.code().next_segment();
+    cache_.evict(segment);
+    if (regions_ != nullptr) {
+      regions_->segment_evicted(segment);
+      if (regions_->full()) regions_->drop_all();
+    }
     for (Cpu* processor : processors_.processors()) processor->blocks().forget_translations();
   });
 }
@@ -185,6 +203,10 @@ cpu::TranslationExit Jit::execute(Cpu& cpu, const cpu::TranslatedCode& code) {
         next = follow(cpu, *reinterpret_cast<Link*>(cpu.translation_exit_link));
         if (next == nullptr) return cpu::TranslationExit::Next;
         break;
+      case ExitReason::Hot:
+        next = improve(cpu, reinterpret_cast<Translation*>(cpu.translation_exit_link));
+        if (next == nullptr) return cpu::TranslationExit::Next;
+        break;
       case ExitReason::Interpret:
         count(counters.interpret_exits);
         return cpu::TranslationExit::Interpret;
@@ -207,20 +229,38 @@ const cpu::TranslatedCode* Jit::follow(Cpu& cpu, Link& link) {
   return target;
 }
 
+// A translation was entered often. What to go on with: the same, or its successor.
+const cpu::TranslatedCode* Jit::improve(Cpu& cpu, Translation* hot) {
+  bool full = false;
+  {
+    std::lock_guard lock(mutex_);
+    while (hot->successor != nullptr) hot = hot->successor;
+    full = regions_->full();
+  }
+  if (full) {
+    make_room(cpu);
+    return nullptr;
+  }
+  regions_->promote(cpu, *hot);
+  return hot->alive && cpu.exit_request.load(std::memory_order_relaxed) == 0 ? hot : nullptr;
+}
+
 // --- Report ----------------------------------------------------------------------------------------------------------
 
 std::string Jit::report() {
   std::lock_guard lock(mutex_);
   const TranslationCache::Counters& cache = cache_.counters;
   return fmt::format(
-      "translations {} (known now {}), guest instructions {}, guest bytes {}, host bytes {}, refused {}\n"
-      "translator time {:.3f} s, code cache {} of {} bytes, evictions {}\n"
-      "links {}, invalidations {}, revivals {}\n"
-      "entries from the dispatch loop {}; exits: link {}, interpret {}, other {}\n",
-      cache.translations, cache_.known(), cache.guest_instructions, cache.guest_bytes, cache.host_bytes,
-      counters.refused.load(), static_cast<double>(counters.nanoseconds.load()) * 1e-9, cache_.code().used(),
-      cache_.code().size(), cache.evictions, cache.links, cache.invalidations, cache.revivals, counters.entries.load(),
-      counters.link_exits.load(), counters.interpret_exits.load(), counters.next_exits.load());
+             "translations {} (known now {}), guest instructions {}, guest bytes {}, host bytes {}, refused {}\n"
+             "translator time {:.3f} s, code cache {} of {} bytes, evictions {}\n"
+             "links {}, invalidations {}, revivals {}\n"
+             "entries from the dispatch loop {}; exits: link {}, interpret {}, other {}\n",
+             cache.translations, cache_.known(), cache.guest_instructions, cache.guest_bytes, cache.host_bytes,
+             counters.refused.load(), static_cast<double>(counters.nanoseconds.load()) * 1e-9, cache_.code().used(),
+             cache_.code().size(), cache.evictions, cache.links, cache.invalidations, cache.revivals,
+             counters.entries.load(), counters.link_exits.load(), counters.interpret_exits.load(),
+             counters.next_exits.load()) +
+         (regions_ != nullptr ? regions_->report() : std::string());
 }
 
 }  // namespace calco::jit

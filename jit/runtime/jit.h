@@ -12,6 +12,7 @@
 #include "jit/baseline/compiler.h"
 #include "jit/opt/pipeline.h"
 #include "jit/runtime/entries.h"
+#include "jit/runtime/region_tier.h"
 #include "jit/runtime/translation_cache.h"
 
 namespace calco::jit {
@@ -24,6 +25,8 @@ struct JitOptions {
   unsigned maximum_instructions = 64;  // of a block
   bool links = true;                   // direct jumps within a page go from block to block
   opt::Options passes;
+  bool llvm = true;  // the optimizing tier
+  RegionOptions regions;
 };
 
 // Threads: execute() and translate() on each vCPU's own thread, many at once; code_changes() on any. One lock guards
@@ -59,6 +62,7 @@ class Jit final : public cpu::Translator {
   Translation* publish(cpu::Cpu& cpu, const Source& source, const ir::Block& block, std::unique_lock<std::mutex>& lock);
   const cpu::TranslatedCode* follow(cpu::Cpu& cpu, Link& link);
   void make_room(cpu::Cpu& cpu);
+  const cpu::TranslatedCode* improve(cpu::Cpu& cpu, Translation* hot);
   std::unique_ptr<Worker> take_worker();
   void return_worker(std::unique_ptr<Worker> worker);
 
@@ -70,6 +74,7 @@ class Jit final : public cpu::Translator {
   TranslationCache cache_;
   Entries entries_;
   std::vector<std::unique_ptr<Worker>> workers_;
+  std::unique_ptr<RegionTier> regions_;  // null: no optimizing tier
 };
 
 }  // namespace calco::jit

@@ -13,6 +13,7 @@
 namespace calco::jit {
 
 struct Translation;
+struct RegionCode;
 
 // A jump from a translation to an instruction of its own page. Until its target is known it leads to a stub that asks.
 struct Link {
@@ -33,10 +34,17 @@ struct Translation : cpu::TranslatedCode {
   uint32_t host_bytes = 0;
   unsigned segment = 0;                // of the code cache
   const uint8_t* head_exit = nullptr;  // executable: leaves to the dispatch loop in front of the block
-  const uint8_t* body = nullptr;       // executable: what follows the question at the entry
-  Translation* successor = nullptr;    // who has the code since it was revived
-  uint64_t first_bytes = 0;            // of the entry, as emitted
-  int32_t* countdown = nullptr;        // entries left until it counts as hot; null: not counted
+  // Executable: what follows the question at the entry whether somebody wants the processor. Where entries are counted
+  // its first instruction has 8 bytes, aligned, and a jump takes its place when there is better code for the block.
+  const uint8_t* body = nullptr;
+  Translation* successor = nullptr;  // who has the code since it was revived
+  uint64_t first_bytes = 0;          // of the entry, as emitted
+  int32_t* countdown = nullptr;      // entries left until it counts as hot; null: not counted
+  int32_t countdown_start = 0;
+  const void** better_code = nullptr;  // where the jump at `body` finds its target; beside the countdown
+  uint64_t body_bytes = 0;             // of the body, as emitted
+  bool promoted = false;               // a region that begins here is being compiled or in use
+  std::vector<RegionCode*> regions;    // which it is a member of
   std::vector<uint8_t> guest_code;     // what was translated
   std::deque<Link> links;              // addresses are stable
   std::vector<Link*> incoming;

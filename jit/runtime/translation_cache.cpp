@@ -35,6 +35,7 @@ std::unique_ptr<Translation> TranslationCache::create() {
 Translation& TranslationCache::insert(std::unique_ptr<Translation> owned) {
   Translation& translation = *owned;
   std::memcpy(&translation.first_bytes, code_.writable(translation.entry), 8);
+  if (translation.better_code != nullptr) std::memcpy(&translation.body_bytes, code_.writable(translation.body), 8);
   known_[key(translation.memory_offset, translation.mode_key)] = &translation;
   pages_[translation.memory_offset / kPageSize].push_back(&translation);
   segments_[translation.segment].push_back(std::move(owned));
@@ -108,22 +109,19 @@ std::unique_ptr<Translation> TranslationCache::wake(Translation& old, uint64_t m
   fresh->memory_offset = memory_offset;
   fresh->entry = code_.executable(head);
   for (Link& link : fresh->links) link.from = fresh.get();
+  if (fresh->countdown != nullptr) *fresh->countdown = fresh->countdown_start;
   old.successor = fresh.get();
   old.alive = false;
   return fresh;
 }
 
 void TranslationCache::kill(Translation& translation) {
+  if (on_death) on_death(translation);
   translation.alive = false;
   write_entry(translation, jump_bytes(static_cast<const uint8_t*>(translation.entry), translation.head_exit));
   disconnect_incoming(translation);
   // A revived translation may come to lie in another page, where its links would lead astray.
-  for (Link& link : translation.links) {
-    if (link.to == nullptr) continue;
-    std::erase(link.to->incoming, &link);
-    set_target(link, link.stub);
-    link.to = nullptr;
-  }
+  for (Link& link : translation.links) disconnect(link);
   const auto found = known_.find(key(translation.memory_offset, translation.mode_key));
   if (found != known_.end() && found->second == &translation) known_.erase(found);
 }
@@ -176,6 +174,13 @@ void TranslationCache::connect(Link& link, Translation& target) {
   ++counters.links;
 }
 
+void TranslationCache::disconnect(Link& link) {
+  if (link.to == nullptr) return;
+  std::erase(link.to->incoming, &link);
+  set_target(link, link.stub);
+  link.to = nullptr;
+}
+
 void TranslationCache::disconnect_incoming(Translation& translation) {
   for (Link* link : translation.incoming) {
     set_target(*link, link->stub);
@@ -190,10 +195,18 @@ void TranslationCache::write_entry(Translation& translation, uint64_t bytes) {
   __atomic_store_n(reinterpret_cast<uint64_t*>(code_.writable(translation.entry)), bytes, __ATOMIC_RELEASE);
 }
 
-void TranslationCache::redirect(Translation& translation, const void* entry) {
-  const auto* from = static_cast<const uint8_t*>(translation.entry);
-  write_entry(translation,
-              entry == nullptr ? translation.first_bytes : jump_bytes(from, static_cast<const uint8_t*>(entry)));
+// JMP through memory, for the code may be anywhere.
+void TranslationCache::redirect(Translation& translation, const void* code) {
+  if (translation.better_code == nullptr) return;
+  uint64_t bytes = translation.body_bytes;
+  if (code != nullptr) {
+    constexpr unsigned kJumpLength = 6;
+    const auto displacement = static_cast<uint32_t>(reinterpret_cast<const uint8_t*>(translation.better_code) -
+                                                    (translation.body + kJumpLength));
+    __atomic_store_n(translation.better_code, code, __ATOMIC_RELEASE);
+    bytes = 0x25FF | uint64_t{displacement} << 16 | uint64_t{0x9090} << 48;
+  }
+  __atomic_store_n(reinterpret_cast<uint64_t*>(code_.writable(translation.body)), bytes, __ATOMIC_RELEASE);
 }
 
 }  // namespace calco::jit

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <unordered_map>
 #include <vector>
@@ -38,8 +39,12 @@ class TranslationCache {
   void code_changes(uint64_t memory_offset, uint64_t size);
   // Forgets what lies in a segment of the code cache. Nothing of it executes, and nobody keeps a pointer to it.
   void evict(unsigned segment);
-  // Replaces the beginning of a translation by a jump to other code for the same (null: by its own beginning).
-  void redirect(Translation& translation, const void* entry);
+  // Replaces the body of a translation that counts its entries by a jump to better code (null: by its own again).
+  void redirect(Translation& translation, const void* code);
+  // Lets `link` lead to its stub.
+  void disconnect(Link& link);
+  // Called for each translation that dies, while its neighbours still stand.
+  std::function<void(Translation&)> on_death;
 
   struct Counters {
     uint64_t translations = 0, guest_bytes = 0, host_bytes = 0, guest_instructions = 0;

@@ -33,7 +33,7 @@ struct Arguments {
   fmt::print(
       "calco-fuzz [--count N] [--seed S] [--first CASE] [--rows MNEMONIC] [--blocks LENGTH] [--reports N] [--only16] "
       "[--only32]\n"
-      "           [--only64] [--undefined] [--coverage] [--minimize] [--tier interpreter|ir|optimized-ir|baseline]\n");
+      "           [--only64] [--undefined] [--coverage] [--minimize] [--tier interpreter|ir|optimized-ir|baseline|llvm]\n");
   std::exit(2);
 }
 

@@ -47,9 +47,12 @@ std::unique_ptr<Translator> InterpreterCpu::make_translator(Tier tier) {
     case Tier::OptimizedIr:
       return std::make_unique<EvaluatingTranslator>(tier == Tier::OptimizedIr);
     case Tier::Baseline:
+    case Tier::Llvm:
       break;
   }
-  const jit::JitOptions options{.threshold = 1, .passes = {.verify = true}};
+  jit::JitOptions options{.threshold = 1, .passes = {.verify = true}, .llvm = tier == Tier::Llvm, .regions = {}};
+  options.regions.threshold = 1;
+  options.regions.wait = true;
   auto translator = std::make_unique<jit::Jit>(options, fixture_.group, *fixture_.cpu, fixture_.log);
   fixture_.group.set_code_listener(
       [jit = translator.get()](uint64_t offset, uint64_t size) { jit->code_changes(offset, size); });

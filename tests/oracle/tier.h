@@ -12,6 +12,7 @@ enum class Tier : uint8_t {
   Ir,           // the translators' intermediate representation, evaluated, as the frontend makes it
   OptimizedIr,  // ... and behind the passes
   Baseline,
+  Llvm,  // everything through LLVM at once
 };
 
 inline std::optional<Tier> tier_of(std::string_view name) {
@@ -19,6 +20,7 @@ inline std::optional<Tier> tier_of(std::string_view name) {
   if (name == "ir") return Tier::Ir;
   if (name == "optimized-ir") return Tier::OptimizedIr;
   if (name == "baseline") return Tier::Baseline;
+  if (name == "llvm") return Tier::Llvm;
   return std::nullopt;
 }
 
