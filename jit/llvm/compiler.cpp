@@ -4,7 +4,7 @@
 #include <llvm/IR/Verifier.h>
 #include <llvm/Support/raw_ostream.h>
 
-#include <chrono>
+#include <ctime>
 #include <utility>
 
 #include "jit/llvm/linker.h"
@@ -25,20 +25,21 @@ class LlvmRegion final : public CompiledRegion {
   std::unique_ptr<LinkedCode> linked;
 };
 
-using Clock = std::chrono::steady_clock;
+uint64_t processor_time() {
+  timespec now;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
+}
 
-// Adds the time of its own life to a counter.
+// Adds the processor time that the thread spends during its life to a counter.
 class Stopwatch {
  public:
   explicit Stopwatch(uint64_t& nanoseconds) : nanoseconds_(nanoseconds) {}
-  ~Stopwatch() {
-    nanoseconds_ +=
-        static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - start_).count());
-  }
+  ~Stopwatch() { nanoseconds_ += processor_time() - start_; }
 
  private:
   uint64_t& nanoseconds_;
-  Clock::time_point start_ = Clock::now();
+  const uint64_t start_ = processor_time();
 };
 
 // Keeps what LLVM complains of (inline assembly, registers) from ending the program.

@@ -44,7 +44,7 @@ class CompiledRegion {
 
 struct LlvmCounters {
   uint64_t regions = 0, refused = 0, blocks = 0, guest_instructions = 0, code_bytes = 0;
-  // Nanoseconds spent building LLVM's IR, in its passes, generating code, and linking it.
+  // Nanoseconds of processor time spent building LLVM's IR, in its passes, generating code, and linking it.
   uint64_t build_time = 0, pass_time = 0, codegen_time = 0, link_time = 0;
 };
 

@@ -177,13 +177,13 @@ void Lowering::lower_terminator(const ir::Instruction& instruction) {
 void Lowering::lower_branch(llvm::Value* condition, int32_t taken, int32_t not_taken) {
   flags_to_variables();
   llvm::BasicBlock* from = builder_.GetInsertBlock();
-  llvm::BasicBlock* if_taken = edge_to(taken);
+  llvm::BasicBlock* if_taken = edge_to(taken, source_->flags_dead_if_taken);
   builder_.SetInsertPoint(from);
   if (taken == not_taken) {
     builder_.CreateBr(if_taken);
     return;
   }
-  llvm::BasicBlock* if_not = edge_to(not_taken);
+  llvm::BasicBlock* if_not = edge_to(not_taken, source_->flags_dead_if_not_taken);
   builder_.SetInsertPoint(from);
   builder_.CreateCondBr(condition, if_taken, if_not);
 }
@@ -195,9 +195,9 @@ void Lowering::lower_indirect_jump(const ir::Instruction& instruction) {
 }
 
 // Where the way to `target` begins. Moves the insertion point.
-llvm::BasicBlock* Lowering::edge_to(int32_t target) {
+llvm::BasicBlock* Lowering::edge_to(int32_t target, bool flags_dead) {
   const auto block = graph_.block_at(target);
-  if (!block) return exit_to(target);
+  if (!block) return exit_to(target, flags_dead);
   if (RegionGraph::is_back_edge(block_, *block)) return back_edge_to(*block, target);
   ssa_.add_edge(block_, *block, builder_.GetInsertBlock());
   return heads_[*block];
@@ -219,10 +219,10 @@ llvm::BasicBlock* Lowering::back_edge_to(size_t block, int32_t target) {
   return poll;
 }
 
-llvm::BasicBlock* Lowering::exit_to(int32_t target) {
+llvm::BasicBlock* Lowering::exit_to(int32_t target, bool flags_dead) {
   llvm::BasicBlock* exit = new_block();
   builder_.SetInsertPoint(exit);
-  store_for_exit();
+  store_variables(dirty_ & ~argument_variables() & ~(flags_dead ? kFlagVariables : 0));
   if (target >= 0 && target < kPageSize) {
     void** cell = input_.link_cell(target);
     tail_call(tail_target(fmt::format("link_{:x}", target), Thunk::Kind::Cell, cell));

@@ -71,9 +71,9 @@ class Lowering {
   void lower_terminator(const ir::Instruction& instruction);
   void lower_branch(llvm::Value* condition, int32_t taken, int32_t not_taken);
   void lower_indirect_jump(const ir::Instruction& instruction);
-  llvm::BasicBlock* edge_to(int32_t target);
+  llvm::BasicBlock* edge_to(int32_t target, bool flags_dead);
   llvm::BasicBlock* back_edge_to(size_t block, int32_t target);
-  llvm::BasicBlock* exit_to(int32_t target);
+  llvm::BasicBlock* exit_to(int32_t target, bool flags_dead);
   llvm::BasicBlock* bail_block(const ir::Instruction& instruction);
   void leave(int32_t page_offset, ExitReason reason);
   void tail_call(llvm::Function* function);
