@@ -70,6 +70,12 @@ Jit::Jit(const JitOptions& options, cpu::ProcessorGroup& processors, const Cpu& 
       log_.print(LogItem::Llvm, "LLVM {}:\n{}", stage, text);
     };
   }
+  if (log_.enabled(LogItem::OutAsm) && any.environment().disassemble) {
+    regions.llvm.dump_code = [this, disassemble = any.environment().disassemble](std::span<const uint8_t> code) {
+      log_.print(LogItem::OutAsm, "OUT of LLVM: {} bytes\n{}", code.size(),
+                 disassemble(code.data(), code.size(), decode::CodeSize::Bits64, 0));
+    };
+  }
   regions_ = std::make_unique<RegionTier>(regions, layout_, entries_, mutex_, cache_, log_);
   cache_.on_death = [this](Translation& translation) { regions_->translation_dies(translation); };
 }

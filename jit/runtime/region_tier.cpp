@@ -47,7 +47,7 @@ RegionTier::RegionTier(const RegionOptions& options, const StateLayout& layout, 
             if (compiler == nullptr) log_.print(LogItem::Accel, "no optimizing tier: {}", error);
             return compiler;
           },
-          {.threads = options.threads, .capacity = 64, .niceness = 10}) {}
+          {.threads = options.threads, .capacity = 256, .niceness = 0}) {}
 
 RegionTier::~RegionTier() = default;
 
@@ -60,7 +60,8 @@ void RegionTier::promote(cpu::Cpu& cpu, Translation& hot) {
     if (!hot.alive || hot.promoted) return;
     auto code = std::make_unique<RegionCode>();
     if (!form(cpu, hot, job.region, *code)) return;
-    code->id = job.id = next_id_++;
+    // What became hot last is what runs now: it is compiled first.
+    code->id = job.id = job.priority = next_id_++;
     job.link_cell = [this, target_of = code.get()](int32_t target) { return make_cell(*target_of, target); };
     job.done = [this](uint64_t id, std::unique_ptr<CompiledRegion> compiled, const std::string& refusal) {
       publish(id, std::move(compiled), refusal);

@@ -19,7 +19,7 @@
 namespace calco::jit {
 
 struct RegionOptions {
-  int32_t threshold = 20000;     // entries of a translation until it is compiled anew
+  int32_t threshold = 100000;    // entries of a translation until it is compiled anew
   unsigned maximum_blocks = 24;  // of a region
   unsigned maximum_instructions = 400;
   unsigned threads = 1;
