@@ -87,9 +87,9 @@ other:  incq    progress
 
         .balign 8
 gdt:    .quad   0
-        .quad   0x00CF9A000000FFFF              // 08: 32-bit code
-        .quad   0x00AF9A000000FFFF              // 10: 64-bit code
-        .quad   0x00CF92000000FFFF              // 18: data
+        .quad   0x00CF9B000000FFFF              // 08: 32-bit code
+        .quad   0x00AF9B000000FFFF              // 10: 64-bit code
+        .quad   0x00CF93000000FFFF              // 18: data
 gdt_pointer:
         .word   . - gdt - 1
         .long   gdt
