@@ -3,6 +3,7 @@
 #include "cpu/mmu/paging.h"
 #include "cpu/system/control_registers.h"
 #include "cpu/system/cpu_model.h"
+#include "cpu/system/paravirtual_clock.h"
 
 namespace calco::cpu {
 
@@ -284,6 +285,7 @@ bool read_range(Cpu& cpu, uint32_t index, uint64_t& value, bool& known) {
   if (index >= msr::kX2apicFirst && index <= msr::kX2apicLast) {
     return has_flag(cpu, flag::kX2apic) && cpu.environment().apic.read_x2apic(static_cast<uint8_t>(index), value);
   }
+  if (read_paravirtual_clock(cpu, index, value)) return true;
   value = 0;
   if (is_ignored(cpu, index) || (index >= msr::kLastBranchFirst && index <= msr::kLastBranchLast)) return true;
   known = false;
@@ -298,7 +300,7 @@ bool write_range(Cpu& cpu, uint32_t index, uint64_t value, bool& known) {
   if (index >= msr::kX2apicFirst && index <= msr::kX2apicLast) {
     return has_flag(cpu, flag::kX2apic) && cpu.environment().apic.write_x2apic(static_cast<uint8_t>(index), value);
   }
-  if (is_ignored(cpu, index)) return true;
+  if (is_ignored(cpu, index) || write_paravirtual_clock(cpu, index, value)) return true;
   known = false;
   return false;
 }
