@@ -12,6 +12,7 @@
 #include "cpu/system/processor_group.h"
 #include "jit/frontend/frontend.h"
 #include "jit/ir/printer.h"
+#include "jit/opt/flags_at_target.h"
 
 namespace calco::jit {
 
@@ -53,7 +54,44 @@ struct Jit::Worker {
   ir::Block block;
   opt::Scratch scratch;
   std::vector<uint8_t> bytes;  // the guest code as it was when it was translated
+  std::vector<CodeRange> ranges;
+  std::vector<uint8_t> code;  // of the ranges
 };
+
+namespace {
+
+// Bytes that flags_dead_at() looks at, at most.
+constexpr size_t kLookAhead = 4 * kMaximumInstructionLength;
+
+// Says of each way out within the page whether the code there needs the flags, from its bytes `page`; notes what that
+// depends on.
+void look_behind(ir::Block& block, std::span<const uint8_t> page, const decode::FeatureSet& features,
+                 std::vector<CodeRange>& ranges) {
+  const auto dead_at = [&](int32_t target) {
+    if (target < 0 || target >= static_cast<int32_t>(page.size())) return false;
+    const auto code = page.subspan(static_cast<size_t>(target));
+    const auto seen = code.first(std::min(code.size(), kLookAhead));
+    if (!opt::flags_dead_at(seen, features)) return false;
+    ranges.push_back({static_cast<uint16_t>(target), static_cast<uint16_t>(seen.size())});
+    return true;
+  };
+  const ir::Instruction& end = block.terminator();
+  if (end.opcode == ir::Opcode::Jump) {
+    block.flags_dead_if_taken = dead_at(static_cast<int32_t>(end.immediate));
+  } else if (end.opcode == ir::Opcode::Branch) {
+    block.flags_dead_if_taken = dead_at(ir::taken_target(end));
+    block.flags_dead_if_not_taken = dead_at(ir::not_taken_target(end));
+  }
+}
+
+void copy_ranges(const std::vector<CodeRange>& ranges, const uint8_t* page, std::vector<uint8_t>& code) {
+  code.clear();
+  for (const CodeRange& range : ranges) {
+    code.insert(code.end(), page + range.page_offset, page + range.page_offset + range.size);
+  }
+}
+
+}  // namespace
 
 Jit::Jit(const JitOptions& options, cpu::ProcessorGroup& processors, const Cpu& any, Log& log)
     : options_(options),
@@ -116,22 +154,31 @@ Translation* Jit::translate_source(Cpu& cpu, const Source& source) {
   const uint8_t* live = memory.data() + source.memory_offset;
   const size_t in_page = kPageSize - source.memory_offset % kPageSize;
   std::unique_ptr<Worker> worker = take_worker();
-  worker->bytes.assign(live, live + std::min(in_page, options_.maximum_instructions * kMaximumInstructionLength));
+  const uint8_t* page = live - source.memory_offset % kPageSize;
+  worker->bytes.assign(page, page + kPageSize);
   ir::Block& block = worker->block;
-  const CodeSource code{worker->bytes, source.memory_offset, source.mode_key, cpu.model().features(),
+  const decode::FeatureSet& features = cpu.model().features();
+  const CodeSource code{std::span(worker->bytes).last(in_page), source.memory_offset, source.mode_key, features,
                         options_.maximum_instructions};
   Translation* translation = nullptr;
   if (jit::translate(code, block)) {
+    worker->ranges.assign(1, {block.page_offset, block.byte_length});
+    if (options_.exit_flags) look_behind(block, worker->bytes, features, worker->ranges);
+    copy_ranges(worker->ranges, worker->bytes.data(), worker->code);
     // From here on stores to these bytes are seen. Bytes that changed meanwhile are left to the interpreter, which
     // will ask again.
-    cpu.blocks().protect(source.memory_offset, block.byte_length);
-    if (std::memcmp(worker->bytes.data(), live, block.byte_length) == 0) {
+    for (const CodeRange& range : worker->ranges) {
+      cpu.blocks().protect((source.memory_offset & kPageMask) + range.page_offset, range.size);
+    }
+    std::vector<uint8_t>& now = worker->bytes;
+    copy_ranges(worker->ranges, page, now);
+    if (now == worker->code) {
       if (log_.enabled(LogItem::Op)) log_.print(LogItem::Op, "OP:\n{}", ir::print(block));
       opt::optimize(block, options_.passes, worker->scratch);
       if (log_.enabled(LogItem::OpOpt)) log_.print(LogItem::OpOpt, "OP after optimization:\n{}", ir::print(block));
       std::unique_lock lock(mutex_);
       translation = cache_.find(source.memory_offset, source.mode_key);
-      if (translation == nullptr) translation = publish(cpu, source, block, lock);
+      if (translation == nullptr) translation = publish(cpu, source, *worker, lock);
     }
   }
   return_worker(std::move(worker));
@@ -139,7 +186,8 @@ Translation* Jit::translate_source(Cpu& cpu, const Source& source) {
 }
 
 // Compiles and makes known. The lock is let go where the cache is full.
-Translation* Jit::publish(Cpu& cpu, const Source& source, const ir::Block& block, std::unique_lock<std::mutex>& lock) {
+Translation* Jit::publish(Cpu& cpu, const Source& source, const Worker& worker, std::unique_lock<std::mutex>& lock) {
+  const ir::Block& block = worker.block;
   const GuestMemory& memory = cpu.environment().memory_map.memory();
   const uint8_t* live = memory.data() + source.memory_offset;
   const size_t in_page = kPageSize - source.memory_offset % kPageSize;
@@ -158,13 +206,15 @@ Translation* Jit::publish(Cpu& cpu, const Source& source, const ir::Block& block
       continue;
     }
     // Whoever stored to the code since it was marked has taken the marks away, and found nothing to drop yet.
-    const uint64_t marks = GuestMemory::granule_mask(source.memory_offset, block.byte_length);
+    uint64_t marks = 0;
+    for (const CodeRange& range : worker.ranges) marks |= GuestMemory::granule_mask(range.page_offset, range.size);
     if ((memory.code_granules(source.memory_offset) & marks) != marks) return nullptr;
     translation->memory_offset = source.memory_offset;
     translation->mode_key = source.mode_key;
     translation->byte_length = block.byte_length;
     translation->guest_instructions = static_cast<uint16_t>(block.guest.size());
-    translation->guest_code.assign(live, live + block.byte_length);
+    translation->ranges = worker.ranges;
+    translation->guest_code = worker.code;
     Translation& known = cache_.insert(std::move(translation));
     if (log_.enabled(LogItem::OutAsm) && cpu.environment().disassemble) {
       log_.print(LogItem::OutAsm, "OUT: {} bytes\n{}", known.host_bytes,

@@ -25,7 +25,8 @@ struct JitOptions {
   unsigned maximum_instructions = 64;  // of a block
   bool links = true;                   // direct jumps within a page go from block to block
   opt::Options passes;
-  bool llvm = true;  // the optimizing tier
+  bool exit_flags = true;  // look at the code behind a block: flags that it overwrites are not kept
+  bool llvm = true;        // the optimizing tier
   RegionOptions regions;
 };
 
@@ -59,7 +60,7 @@ class Jit final : public cpu::Translator {
   struct Worker;  // what a translation in progress uses, one a thread at a time
 
   Translation* translate_source(cpu::Cpu& cpu, const Source& source);
-  Translation* publish(cpu::Cpu& cpu, const Source& source, const ir::Block& block, std::unique_lock<std::mutex>& lock);
+  Translation* publish(cpu::Cpu& cpu, const Source& source, const Worker& worker, std::unique_lock<std::mutex>& lock);
   const cpu::TranslatedCode* follow(cpu::Cpu& cpu, Link& link);
   void make_room(cpu::Cpu& cpu);
   const cpu::TranslatedCode* improve(cpu::Cpu& cpu, Translation* hot);

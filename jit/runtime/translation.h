@@ -25,6 +25,12 @@ struct Link {
   const uint8_t* stub = nullptr;
 };
 
+// Guest code in the translation's page that it depends on.
+struct CodeRange {
+  uint16_t page_offset = 0;
+  uint16_t size = 0;
+};
+
 // Host code for one block of guest code. Owned by the TranslationCache; described there.
 struct Translation : cpu::TranslatedCode {
   uint64_t memory_offset = 0;
@@ -45,8 +51,10 @@ struct Translation : cpu::TranslatedCode {
   uint64_t body_bytes = 0;             // of the body, as emitted
   bool promoted = false;               // a region that begins here is being compiled or in use
   std::vector<RegionCode*> regions;    // which it is a member of
-  std::vector<uint8_t> guest_code;     // what was translated
-  std::deque<Link> links;              // addresses are stable
+  // The block's own code; then what was looked at behind it, to find out whether flags are needed there.
+  std::vector<CodeRange> ranges;
+  std::vector<uint8_t> guest_code;  // the bytes of all ranges
+  std::deque<Link> links;           // addresses are stable
   std::vector<Link*> incoming;
   std::unique_ptr<cpu::Op[]> interpreted;  // pairs: an operation and stop_operation()
 };

@@ -56,9 +56,19 @@ Translation* TranslationCache::find(uint64_t memory_offset, uint32_t mode_key) c
 
 // The first bytes are enough to find candidates by.
 uint64_t TranslationCache::sleep_key(const Translation& translation) {
-  const size_t size = std::min<size_t>(translation.guest_code.size(), 8);
+  const size_t size = std::min<size_t>(translation.byte_length, 8);
   return hash_of(translation.guest_code.data(), size) ^ (translation.memory_offset % kPageSize) << 20 ^
          uint64_t { translation.mode_key } << 40;
+}
+
+// Whether the page has the bytes that the translation was made from.
+bool TranslationCache::holds(const Translation& translation, const uint8_t* page) {
+  const uint8_t* expected = translation.guest_code.data();
+  for (const CodeRange& range : translation.ranges) {
+    if (std::memcmp(page + range.page_offset, expected, range.size) != 0) return false;
+    expected += range.size;
+  }
+  return true;
 }
 
 Translation* TranslationCache::revive(uint64_t memory_offset, uint32_t mode_key, const uint8_t* bytes,
@@ -69,11 +79,9 @@ Translation* TranslationCache::revive(uint64_t memory_offset, uint32_t mode_key,
     const auto [first, last] = sleeping_.equal_range(wanted);
     for (auto candidate = first; candidate != last; ++candidate) {
       Translation& translation = *candidate->second;
-      const std::vector<uint8_t>& code = translation.guest_code;
-      const bool same = code.size() <= available && (size == 8 || code.size() == size) &&
-                        translation.mode_key == mode_key &&
+      const bool same = (size == 8 || translation.byte_length == size) && translation.mode_key == mode_key &&
                         translation.memory_offset % kPageSize == memory_offset % kPageSize &&
-                        std::memcmp(code.data(), bytes, code.size()) == 0;
+                        holds(translation, bytes - memory_offset % kPageSize);
       if (!same) continue;
       // The code cache may be too full for its new beginning.
       std::unique_ptr<Translation> revived = wake(translation, memory_offset);
@@ -132,8 +140,11 @@ void TranslationCache::code_changes(uint64_t memory_offset, uint64_t size) {
   const uint64_t first = memory_offset & ~(kCodeGranule - 1);
   const uint64_t end = (memory_offset + size + kCodeGranule - 1) & ~(kCodeGranule - 1);
   std::erase_if(page->second, [&](Translation* translation) {
-    const uint64_t begin = translation->memory_offset;
-    if (begin >= end || begin + translation->byte_length <= first) return false;
+    const bool meets = std::ranges::any_of(translation->ranges, [&](const CodeRange& range) {
+      const uint64_t begin = (translation->memory_offset & kPageMask) + range.page_offset;
+      return begin < end && begin + range.size > first;
+    });
+    if (!meets) return false;
     kill(*translation);
     sleeping_.emplace(sleep_key(*translation), translation);
     ++counters.invalidations;

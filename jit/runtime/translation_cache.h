@@ -30,7 +30,8 @@ class TranslationCache {
   // Makes it known and alive.
   Translation& insert(std::unique_ptr<Translation> translation);
   Translation* find(uint64_t memory_offset, uint32_t mode_key) const;
-  // A sleeping translation of exactly these bytes at this offset in a page, alive again at `memory_offset`; or null.
+  // A sleeping translation of exactly these bytes at this offset in a page (all of which can be read), alive again at
+  // `memory_offset`; or null.
   Translation* revive(uint64_t memory_offset, uint32_t mode_key, const uint8_t* bytes, size_t available);
 
   // Lets `link` lead to `target`.
@@ -59,6 +60,7 @@ class TranslationCache {
   void set_target(Link& link, const uint8_t* target);
   void write_entry(Translation& translation, uint64_t bytes);
   static uint64_t key(uint64_t memory_offset, uint32_t mode_key) { return memory_offset | uint64_t{mode_key} << 48; }
+  static bool holds(const Translation& translation, const uint8_t* page);
   static uint64_t sleep_key(const Translation& translation);
 
   CodeCache code_;

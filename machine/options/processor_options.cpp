@@ -60,6 +60,7 @@ void read_translator_settings(jit::JitOptions& jit, const std::string& option, O
   jit.limit = take_number(list, option, "limit", jit.limit, 0, kAny);
   jit.maximum_instructions =
       static_cast<unsigned>(take_number(list, option, "block-length", jit.maximum_instructions, 1, 64));
+  jit.exit_flags = list.take_switch("exit-flags").value_or(jit.exit_flags);
   jit.links = list.take_switch("links").value_or(jit.links);
   jit.llvm = list.take_switch("llvm").value_or(jit.llvm);
   jit.regions.threshold = static_cast<int32_t>(
@@ -72,7 +73,7 @@ void read_translator_settings(jit::JitOptions& jit, const std::string& option, O
     jit.regions.threshold = 1;
   }
   std::string possible =
-      "llvm, llvm-threshold, llvm-threads, page-cache, baseline, tb-size, threshold, limit, block-length, links";
+      "llvm, llvm-threshold, llvm-threads, page-cache, baseline, tb-size, threshold, limit, block-length, links, exit-flags";
   for (const jit::opt::Pass& pass : jit::opt::passes()) {
     jit.passes.*pass.enabled = list.take_switch(pass.name).value_or(jit.passes.*pass.enabled);
     possible += fmt::format(", {}", pass.name);
