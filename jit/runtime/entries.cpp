@@ -74,7 +74,7 @@ class EntriesGenerator : public Xbyak::CodeGenerator {
     entries.shared.host_address = begin();
     emit_preserving_call(reinterpret_cast<const void*>(&find_host_address));
     entries.shared.interpret = begin();
-    emit_preserving_call(reinterpret_cast<const void*>(&jit::interpret));
+    emit_preserving_call(reinterpret_cast<const void*>(&jit::interpret), false);
     entries.shared.get_flags = begin();
     emit_preserving_call(reinterpret_cast<const void*>(&compute_flags));
     cache_.trim(const_cast<uint8_t*>(getCurr()));
@@ -202,8 +202,9 @@ class EntriesGenerator : public Xbyak::CodeGenerator {
     ret();
   }
 
-  // The preserve_allcc convention: everything but r11 and the result is kept. First argument: the state pointer.
-  void emit_preserving_call(const void* function) {
+  // The preserve_allcc convention: everything but r11 and the result, if there is one, is kept. First argument: the
+  // state pointer.
+  void emit_preserving_call(const void* function, bool has_result = true) {
     const std::array<Xbyak::Reg64, 7> saved = {rcx, rdx, rsi, rdi, r8, r9, r10};
     constexpr int kVectorBytes = 32;
     for (const Xbyak::Reg64& reg : saved) push(reg);
@@ -216,7 +217,7 @@ class EntriesGenerator : public Xbyak::CodeGenerator {
       }
     }
     if (has_avx_) vzeroupper();
-    push(rdi);
+    push(rax);
     push(rdi);
     stmxcsr(ptr[rdi + (kMxcsrOffset - kStateBias)]);
     ldmxcsr(ptr[rip + host_mxcsr_]);
@@ -224,7 +225,8 @@ class EntriesGenerator : public Xbyak::CodeGenerator {
     mov(rax, reinterpret_cast<uint64_t>(function));
     call(rax);
     pop(rdi);
-    pop(rdi);
+    pop(r11);
+    if (!has_result) mov(rax, r11);
     ldmxcsr(ptr[rdi + (kMxcsrOffset - kStateBias)]);
     for (int i = 0; i < 16; ++i) {
       if (has_avx_) {
