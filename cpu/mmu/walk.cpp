@@ -82,6 +82,13 @@ class Mmu::Walker {
 
   uint64_t read_entry(uint64_t address, bool wide) const {
     address &= a20_mask_;
+    const unsigned size = wide ? 8 : 4;
+    const MemoryRange* range = cpu_.environment().memory_map.view(cpu_.in_smm).find(address);
+    if (range != nullptr && range->host != nullptr && range->last - address >= size - 1) [[likely]] {
+      const uint8_t* host = range->host + (address - range->first);
+      return wide ? __atomic_load_n(reinterpret_cast<const uint64_t*>(host), __ATOMIC_RELAXED)
+                  : __atomic_load_n(reinterpret_cast<const uint32_t*>(host), __ATOMIC_RELAXED);
+    }
     return wide ? cpu_.environment().memory_map.read_value<uint64_t>(address, cpu_.in_smm)
                 : cpu_.environment().memory_map.read_value<uint32_t>(address, cpu_.in_smm);
   }
