@@ -195,7 +195,7 @@ void BlockCache::forget_translations() {
 
 // Once a page is enough.
 void BlockCache::protect(uint64_t memory_offset, uint64_t size) {
-  if (cpu_.environment().memory_map.memory().mark_code(memory_offset, size) != 0) return;
+  if (cpu_.environment().memory_map.memory().mark_code(memory_offset, size)) return;
   ProcessorGroup& group = cpu_.environment().group;
   group.exclusively(cpu_, [&] {
     for (Cpu* cpu : group.processors()) cpu->mmu().protect_page(memory_offset);

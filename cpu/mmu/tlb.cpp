@@ -34,6 +34,14 @@ struct Mmu::AddressSpace {
     TlbEntry entries[kTlbEntries];
     Detail details[kTlbEntries];
     std::vector<uint16_t> non_global;  // entries that a non-global flush must drop, possibly with repetitions
+    bool empty = true;                 // nothing was entered since it was cleared
+
+    void clear() {
+      if (empty) return;
+      std::fill(std::begin(entries), std::end(entries), TlbEntry{});
+      non_global.clear();
+      empty = true;
+    }
   };
 
   void drop(Table& table, size_t index) { table.entries[index] = TlbEntry{}; }
@@ -104,6 +112,7 @@ void Mmu::fill(const Slot& slot, uint64_t linear, const Translation& translation
   const uint64_t page = page_of(linear);
   const uint64_t physical = page_of(translation.physical);
   slot.entry = TlbEntry{};
+  slot.table.empty = false;
   slot.detail = {physical, false, translation.global};
   current_->note_large_page(linear, translation.page_shift);
   if (!translation.global) {
@@ -119,7 +128,7 @@ void Mmu::fill(const Slot& slot, uint64_t linear, const Translation& translation
     slot.entry.addend = reinterpret_cast<uint64_t>(host) - page;
     slot.detail.memory = true;
     const GuestMemory& memory = cpu_.environment().memory_map.memory();
-    if (!range->writable || memory.code_granules(memory.offset_of(host)) != 0) slow_write = kTlbSlow;
+    if (!range->writable || memory.watches_stores(memory.offset_of(host))) slow_write = kTlbSlow;
   }
   if (&slot.table == &current_->tables[static_cast<size_t>(Protection::UserAligned)]) slow = slow_write = kTlbSlow;
   if (translation.readable) slot.entry.read = page | slow;
@@ -339,10 +348,7 @@ void Mmu::flush_non_global() {
 void Mmu::flush_all() {
   ++counters.flushes;
   for (auto& space : spaces_) {
-    for (auto& table : space->tables) {
-      std::fill(std::begin(table.entries), std::end(table.entries), TlbEntry{});
-      table.non_global.clear();
-    }
+    for (auto& table : space->tables) table.clear();
     space->large_2m.reset();
     space->larger.reset();
     space->generation = ++generation_counter_;
@@ -404,6 +410,7 @@ void Mmu::protect_page(uint64_t memory_offset) {
       reinterpret_cast<uint64_t>(cpu_.environment().memory_map.memory().data()) + page_of(memory_offset);
   for (auto& space : spaces_) {
     for (auto& table : space->tables) {
+      if (table.empty) continue;
       for (TlbEntry& entry : table.entries) {
         if (entry.write != kTlbInvalid && entry.write + entry.addend == host_page) entry.write |= kTlbSlow;
       }

@@ -24,7 +24,7 @@ struct TlbEntry {
 };
 static_assert(sizeof(TlbEntry) == 32);
 
-constexpr unsigned kTlbBits = 10;
+constexpr unsigned kTlbBits = 12;
 constexpr uint64_t kTlbEntries = uint64_t{1} << kTlbBits;
 
 inline TlbEntry* tlb_entry(TlbEntry* tlb, uint64_t linear) { return &tlb[(linear >> 12) & (kTlbEntries - 1)]; }

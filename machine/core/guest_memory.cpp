@@ -34,9 +34,12 @@ GuestMemory::GuestMemory(uint64_t capacity)
   // Fresh anonymous pages are zero, which is a valid representation of the atomics, and cost nothing until touched.
   code_ = static_cast<std::atomic<uint64_t>*>(
       map_or_throw(code_map_bytes(capacity_), MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1));
+  patience_ = static_cast<std::atomic<uint8_t>*>(
+      map_or_throw(capacity_ / kPageSize, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1));
 }
 
 GuestMemory::~GuestMemory() {
+  munmap(patience_, capacity_ / kPageSize);
   munmap(code_, code_map_bytes(capacity_));
   munmap(data_, capacity_);
   close(file_descriptor_);
@@ -56,25 +59,28 @@ uint64_t GuestMemory::granule_mask(uint64_t offset, uint64_t size) {
   return (~uint64_t{0} << first) & (~uint64_t{0} >> (63 - last));
 }
 
-uint64_t GuestMemory::mark_code(uint64_t offset, uint64_t size) {
+bool GuestMemory::mark_code(uint64_t offset, uint64_t size) {
   std::lock_guard lock(page_lock(offset));
-  return code_[offset / kPageSize].fetch_or(granule_mask(offset, size));
+  code_[offset / kPageSize].fetch_or(granule_mask(offset, size));
+  return patience_[offset / kPageSize].exchange(kPatience) != 0;
 }
 
 bool GuestMemory::before_store(uint64_t offset, uint64_t size) {
   bool clean = true;
   while (size != 0) {
     const uint64_t part = std::min(size, kPageSize - offset % kPageSize);
-    auto& granules = code_[offset / kPageSize];
-    if (granules.load(std::memory_order_acquire) != 0) {
+    clean = !watches_stores(offset);
+    if (!clean) {
       std::lock_guard lock(page_lock(offset));
+      auto& granules = code_[offset / kPageSize];
       const uint64_t mask = granule_mask(offset, part);
       if ((granules.load(std::memory_order_relaxed) & mask) != 0) {
         granules.fetch_and(~mask);
         if (code_observer_) code_observer_(offset, part);
       }
+      auto& patience = patience_[offset / kPageSize];
+      if (granules.load(std::memory_order_relaxed) == 0 && patience.load() != 0) clean = patience.fetch_sub(1) == 1;
     }
-    clean = granules.load(std::memory_order_acquire) == 0;
     offset += part;
     size -= part;
   }

@@ -45,19 +45,25 @@ class GuestMemory {
   uint64_t code_granules(uint64_t offset) const { return code_[offset / kPageSize].load(std::memory_order_acquire); }
   // Bits of the granules that the `size` bytes at `offset` touch; the bytes lie in one page.
   static uint64_t granule_mask(uint64_t offset, uint64_t size);
-  // Marks code; returns the page's bits before. A result of 0 means that fast stores to the page may still be under
-  // way on other vCPUs: the caller stops them once before it reads the bytes.
-  uint64_t mark_code(uint64_t offset, uint64_t size);
+  // Marks code. False means that fast stores to the page may still be under way on other vCPUs: the caller stops them
+  // once before it reads the bytes.
+  bool mark_code(uint64_t offset, uint64_t size);
+  // Whether stores to the page must come through before_store(): it holds code, or did a few stores ago.
+  bool watches_stores(uint64_t offset) const {
+    return patience_[offset / kPageSize].load(std::memory_order_acquire) != 0;
+  }
   // Who is told when bytes that hold code are about to change: (memory offset, size), in one page. Called with the
   // page's lock held, before the store. Set once by the builder.
   using CodeObserver = std::function<void(uint64_t offset, uint64_t size)>;
   void set_code_observer(CodeObserver observer) { code_observer_ = std::move(observer); }
   // To be called before bytes are stored by anything but a vCPU's fast path; drops code marks and tells the observer.
-  // Any size; cheap where no code is. Returns true where the (last) page holds no code any more.
+  // Any size; cheap where no code is. Returns true where stores to the (last) page need not come here any more: it holds
+  // no code, and so many stores met none since it did that it will not soon.
   bool before_store(uint64_t offset, uint64_t size);
 
  private:
   static constexpr size_t kLocks = 64;
+  static constexpr uint8_t kPatience = 255;
   std::mutex& page_lock(uint64_t offset) { return locks_[offset / kPageSize % kLocks]; }
 
   uint8_t* data_ = nullptr;
@@ -65,6 +71,7 @@ class GuestMemory {
   uint64_t allocated_ = 0;
   int file_descriptor_ = -1;
   std::atomic<uint64_t>* code_ = nullptr;
+  std::atomic<uint8_t>* patience_ = nullptr;  // one a page: stores that shall still be watched; 0: none is
   std::unique_ptr<std::mutex[]> locks_;  // leaf locks, but for the observer, which may only post messages
   CodeObserver code_observer_;
 };
