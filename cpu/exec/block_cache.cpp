@@ -97,6 +97,7 @@ struct BlockCache::Fetcher {
 BlockCache::BlockCache(Cpu& cpu)
     : cpu_(cpu),
       jump_cache_(std::make_unique<JumpCacheEntry[]>(size_t{1} << kJumpCacheBits)),
+      churn_(std::make_unique<Churn[]>(kChurnSlots)),
       scratch_(std::make_unique<uint8_t[]>(sizeof(Block) + 4 * sizeof(Op))) {}
 
 BlockCache::~BlockCache() = default;
@@ -265,10 +266,26 @@ void BlockCache::invalidate(uint64_t memory_offset, uint64_t size) {
     if (begin >= end || begin + block->byte_length <= first) return false;
     const auto known = blocks_.find(block_key(block->memory_offset, block->mode_key));
     if (known != blocks_.end() && known->second == block) blocks_.erase(known);
+    if (block->ops()->handler == &enter_translation) note_churn(*block);
     // What stands behind the last operation is a link.
     for (unsigned i = 0; i + 1u < block->op_count; ++i) block->ops()[i].handler = &block_dropped;
     return true;
   });
+}
+
+// Places where code is written anew again and again are close in time, measured in invalidations; memory that gets
+// other contents now and then is not.
+void BlockCache::note_churn(const Block& block) {
+  constexpr uint64_t kSoon = 4096;
+  Churn& churn = churn_of(block.memory_offset);
+  churn.times = counters.invalidations - churn.last < kSoon ? churn.times + 1 : 0;
+  churn.last = counters.invalidations;
+}
+
+uint32_t BlockCache::threshold_of(uint64_t memory_offset) {
+  constexpr uint32_t kDoublings = 2, kMaximumDoublings = 12;
+  const uint32_t doublings = std::min(churn_of(memory_offset).times * kDoublings, kMaximumDoublings);
+  return cpu_.translator()->threshold() << doublings;
 }
 
 void BlockCache::log_block(const Block& block, uint64_t rip) {
@@ -297,7 +314,11 @@ void BlockCache::Builder::build() {
 
 void BlockCache::Builder::add_entry() {
   Op op{.handler = nullptr};
-  reset_entry(op, cpu_.translator()->threshold());
+  uint32_t threshold = cpu_.translator()->threshold();
+  if (fetcher_.host != nullptr) {
+    threshold = cpu_.blocks().threshold_of(cpu_.environment().memory_map.memory().offset_of(fetcher_.host));
+  }
+  reset_entry(op, threshold);
   ops_[op_count_++] = op;
 }
 

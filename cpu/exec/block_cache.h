@@ -13,6 +13,7 @@
 #include "cpu/decode/instruction.h"
 #include "cpu/exec/condition.h"
 #include "cpu/exec/op.h"
+#include "machine/core/guest_memory.h"
 
 namespace calco::cpu {
 
@@ -132,6 +133,17 @@ class BlockCache {
     FlagSource flag_source_ = FlagSource::Unknown;
   };
 
+  // How often translated code of a place was thrown away because the guest wrote another.
+  struct Churn {
+    uint32_t times = 0;
+    uint64_t last = 0;  // Counters::invalidations then
+  };
+  static constexpr size_t kChurnSlots = 1024;
+  Churn& churn_of(uint64_t memory_offset) { return churn_[memory_offset / kCodeGranule % kChurnSlots]; }
+  void note_churn(const Block& block);
+  // How often the block is interpreted before it is worth a translation.
+  uint32_t threshold_of(uint64_t memory_offset);
+
   Block* decode(Fetcher& fetcher, uint64_t rip, bool keep);
   Block* allocate(size_t ops);
   void invalidate(uint64_t memory_offset, uint64_t size);
@@ -145,6 +157,7 @@ class BlockCache {
   std::unordered_map<uint64_t, std::vector<Block*>> pages_;
   std::vector<std::unique_ptr<uint8_t[]>> chunks_;
   size_t chunk_used_ = 0;
+  std::unique_ptr<Churn[]> churn_;
   bool clear_wanted_ = false;
   bool keeping_ = true;
   std::unique_ptr<uint8_t[]> scratch_;  // for one instruction that is not kept
