@@ -57,8 +57,8 @@ class GuestMemory {
   using CodeObserver = std::function<void(uint64_t offset, uint64_t size)>;
   void set_code_observer(CodeObserver observer) { code_observer_ = std::move(observer); }
   // To be called before bytes are stored by anything but a vCPU's fast path; drops code marks and tells the observer.
-  // Any size; cheap where no code is. Returns true where stores to the (last) page need not come here any more: it holds
-  // no code, and so many stores met none since it did that it will not soon.
+  // Any size; cheap where no code is. Returns true where stores to the (last) page need not come here any more: it
+  // holds no code, and so many stores met none since it did that it will not soon.
   bool before_store(uint64_t offset, uint64_t size);
 
  private:
@@ -72,7 +72,7 @@ class GuestMemory {
   int file_descriptor_ = -1;
   std::atomic<uint64_t>* code_ = nullptr;
   std::atomic<uint8_t>* patience_ = nullptr;  // one a page: stores that shall still be watched; 0: none is
-  std::unique_ptr<std::mutex[]> locks_;  // leaf locks, but for the observer, which may only post messages
+  std::unique_ptr<std::mutex[]> locks_;       // leaf locks, but for the observer, which may only post messages
   CodeObserver code_observer_;
 };
 
