@@ -8,6 +8,7 @@
 
 #include "cpu/system/cpu_model.h"
 #include "jit/frontend/frontend.h"
+#include "jit/ir/printer.h"
 #include "jit/llvm/library.h"
 #include "machine/core/guest_memory.h"
 
@@ -57,7 +58,7 @@ void RegionTier::promote(cpu::Cpu& cpu, Translation& hot) {
   CompileJob job;
   {
     std::lock_guard lock(mutex_);
-    if (!hot.alive || hot.promoted) return;
+    if (!hot.alive || hot.promoted || counters.promoted >= options_.limit) return;
     auto code = std::make_unique<RegionCode>();
     if (!form(cpu, hot, job.region, *code)) return;
     // What became hot last is what runs now: it is compiled first.
@@ -67,6 +68,10 @@ void RegionTier::promote(cpu::Cpu& cpu, Translation& hot) {
       publish(id, std::move(compiled), refusal);
     };
     for (Translation* member : code->members) member->regions.push_back(code.get());
+    if (log_.enabled(LogItem::Llvm)) {
+      log_.print(LogItem::Llvm, "REGION {}:", code->id);
+      for (const ir::Block& block : job.region.blocks) log_.print(LogItem::Llvm, "{}", ir::print(block));
+    }
     hot.promoted = true;
     regions_.push_back(std::move(code));
     ++counters.promoted;

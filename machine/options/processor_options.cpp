@@ -65,6 +65,7 @@ void read_translator_settings(jit::JitOptions& jit, const std::string& option, O
   jit.llvm = list.take_switch("llvm").value_or(jit.llvm);
   jit.regions.threshold = static_cast<int32_t>(
       take_number(list, option, "llvm-threshold", static_cast<uint64_t>(jit.regions.threshold), 1, INT32_MAX));
+  jit.regions.limit = take_number(list, option, "llvm-limit", jit.regions.limit, 0, kAny);
   jit.regions.threads = static_cast<unsigned>(take_number(list, option, "llvm-threads", jit.regions.threads, 1, 64));
   jit.regions.llvm.page_cache = list.take_switch("page-cache").value_or(jit.regions.llvm.page_cache);
   // Without the baseline whatever it would execute is compiled by LLVM first.
@@ -73,7 +74,7 @@ void read_translator_settings(jit::JitOptions& jit, const std::string& option, O
     jit.regions.threshold = 1;
   }
   std::string possible =
-      "llvm, llvm-threshold, llvm-threads, page-cache, baseline, tb-size, threshold, limit, block-length, links, exit-flags";
+      "llvm, llvm-threshold, llvm-limit, llvm-threads, page-cache, baseline, tb-size, threshold, limit, block-length, links, exit-flags";
   for (const jit::opt::Pass& pass : jit::opt::passes()) {
     jit.passes.*pass.enabled = list.take_switch(pass.name).value_or(jit.passes.*pass.enabled);
     possible += fmt::format(", {}", pass.name);
