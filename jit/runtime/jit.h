@@ -24,10 +24,10 @@ struct JitOptions {
   uint64_t limit = ~uint64_t{0};       // only so many blocks are translated; to find out which one is wrong
   unsigned maximum_instructions = 64;  // of a block
   bool links = true;                   // direct jumps within a page go from block to block
-  opt::Options passes;
+  opt::Options passes = {};
   bool exit_flags = true;  // look at the code behind a block: flags that it overwrites are not kept
   bool llvm = true;        // the optimizing tier
-  RegionOptions regions;
+  RegionOptions regions = {};
 };
 
 // Threads: execute() and translate() on each vCPU's own thread, many at once; code_changes() on any. One lock guards

@@ -26,8 +26,8 @@ struct RegionOptions {
   uint64_t limit = ~uint64_t{0};         // only so many regions are compiled; to find out which one is wrong
   bool wait = false;                     // compile on the vCPU's thread, and go on with the result
   size_t code_bytes = size_t{32} << 20;  // beyond this all regions are dropped
-  opt::Options passes;
-  LlvmOptions llvm;
+  opt::Options passes = {};
+  LlvmOptions llvm = {};
 };
 
 // A compiled region. It replaces the beginning of its first member as long as all members live.
