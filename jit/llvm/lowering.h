@@ -1,7 +1,7 @@
 // From a region's IR to LLVM's.
 #pragma once
 
-#include <llvm/Analysis/InstSimplifyFolder.h>
+#include <llvm/IR/ConstantFolder.h>
 #include <llvm/IR/IRBuilder.h>
 #include <llvm/IR/Module.h>
 
@@ -50,7 +50,9 @@ class Lowering {
   enum class VectorOperation { And, AndNot, Or, Xor, Add, Subtract, Equal, Greater };
 
  private:
-  using Builder = llvm::IRBuilder<llvm::InstSimplifyFolder>;
+  // Folds constants only: a phi of a loop lacks its incoming values until the loop is complete, and whoever simplifies
+  // what it goes into takes it for a value that does not occur.
+  using Builder = llvm::IRBuilder<llvm::ConstantFolder>;
 
   // The lazy flags at the current place. Where `local`, the parts are here and not yet in the variables.
   struct Flags {

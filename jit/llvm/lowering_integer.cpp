@@ -102,11 +102,13 @@ Value* Lowering::lower_address(const ir::Instruction& instruction) {
   Value* sum = nullptr;
   if (instruction.arguments[0] != ir::kNoValue) sum = argument(instruction, 0);
   if (instruction.arguments[1] != ir::kNoValue) {
-    Value* const index = builder_.CreateShl(argument(instruction, 1), instruction.auxiliary);
+    Value* index = argument(instruction, 1);
+    if (instruction.auxiliary != 0) index = builder_.CreateShl(index, instruction.auxiliary);
     sum = sum == nullptr ? index : builder_.CreateAdd(sum, index);
   }
   Value* const displacement = llvm::ConstantInt::getSigned(type, static_cast<int32_t>(instruction.immediate));
-  return sum == nullptr ? displacement : builder_.CreateAdd(sum, displacement);
+  if (sum == nullptr) return displacement;
+  return instruction.immediate == 0 ? sum : builder_.CreateAdd(sum, displacement);
 }
 
 Value* Lowering::multiply_high(Value* a, Value* b, bool is_signed) {

@@ -252,6 +252,28 @@ TEST_P(Loop, MeetsPagesThatAreForReadingOnly) {
   EXPECT_EQ(rig.slow_stores, 1u);
 }
 
+// The first block compares two registers before the blocks that set them, further down, are known.
+TEST_P(Loop, BeginsWithAComparisonOfWhatItsEndSets) {
+  LlvmRig rig(options());
+  for (uint64_t i = 0; i < 1500; ++i) rig.write(TranslationRig::kMemory + i * 8, i == 1200 ? 77 : i % 50);
+  rig.reg(cpu::kRsi) = TranslationRig::kMemory;
+  rig.reg(cpu::kRdx) = 77;
+  rig.run({block_at(0x10,
+                    "%0 = get_register rax\n %1 = get_register rdx\n set_flags subtract, %0, %1\n"
+                    "%3 = compare ne, %0, %1\n branch %3, 0x20, 0x30"),
+           block_at(0x20,
+                    "%0 = get_register rsi\n %1 = load.i64 %0\n %2 = constant.i64 8\n %3 = add.i64 %0, %2\n"
+                    "set_register rax, %1\n set_register rsi, %3\n set_flags add, %3, %2\n jump 0x10"),
+           block_at(0x30,
+                    "%0 = get_register rdx\n %1 = constant.i64 1\n %2 = subtract.i64 %0, %1\n"
+                    "set_register rdx, %2\n set_flags subtract, %2, %1\n %5 = condition ne\n branch %5, 0x40, 0x10"),
+           block_at(0x40, "leave 0x40")});
+  EXPECT_TRUE(rig.left_to_interpreter());
+  EXPECT_EQ(rig.reg(cpu::kRax), 77u);
+  EXPECT_EQ(rig.reg(cpu::kRdx), 76u);
+  EXPECT_EQ(rig.reg(cpu::kRsi), TranslationRig::kMemory + 1201 * 8);
+}
+
 INSTANTIATE_TEST_SUITE_P(PageCache, Loop, testing::Bool());
 
 TEST(LlvmCompiler, AnAccessAcrossTwoPagesTakesTheSlowPath) {
