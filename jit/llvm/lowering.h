@@ -167,6 +167,7 @@ class Lowering {
   llvm::Value* look_up_in_tlb(const Access& access, llvm::Value* page);
   llvm::Value* look_up_in_group(const Access& access, llvm::Value* page);
   llvm::Value* touched_page(const Access& access);
+  llvm::Value* is_in_page(const Access& access, llvm::Value* page, llvm::Value* known);
   llvm::Value* tlb_entry(llvm::Value* linear);
   void prepare_groups();
   // Behind everything that may change the TLB.

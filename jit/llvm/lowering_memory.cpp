@@ -32,7 +32,8 @@ Lowering::Access Lowering::access(const ir::Instruction& instruction, unsigned s
   return result;
 }
 
-// What must equal the tag: the page of the access's last byte, so that crossing the page's end never does.
+// What must equal the tag of the first byte's entry: the page of the access's last byte, so that crossing the page's
+// end never does.
 Value* Lowering::touched_page(const Access& access) {
   if (access.aligned) {
     // The bits below the size take part in the comparison. An aligned access crosses nothing.
@@ -69,6 +70,14 @@ Value* Lowering::look_up_in_tlb(const Access& access, Value* page) {
   return builder_.CreateAdd(access.linear, field(builder_, entry, offsetof(cpu::TlbEntry, addend)));
 }
 
+// Whether both ends of the access lie in the known page. `page` is that of the last byte.
+Value* Lowering::is_in_page(const Access& access, Value* page, Value* known) {
+  Value* const last = builder_.CreateICmpEQ(page, known);
+  if (access.aligned || access.size == 1) return last;
+  Value* const first_page = builder_.CreateAnd(access.linear, ~kPageOffset);
+  return builder_.CreateAnd(last, builder_.CreateICmpEQ(first_page, known));
+}
+
 // First asks for the group's last page, which is in registers, then the TLB, which becomes the group's page. A page
 // stays good until the code is left, or calls something: another processor that takes permissions away waits until this
 // one has answered its request to leave (back_edge_to).
@@ -77,7 +86,7 @@ Value* Lowering::look_up_in_group(const Access& access, Value* page) {
   llvm::BasicBlock* const miss = new_cold_block();
   llvm::BasicBlock* const hit = new_block();
   Value* const known = builder_.CreateLoad(builder_.getInt64Ty(), access.write ? slots.write : slots.read);
-  builder_.CreateCondBr(builder_.CreateICmpEQ(page, known), hit, miss,
+  builder_.CreateCondBr(is_in_page(access, page, known), hit, miss,
                         llvm::MDBuilder(context_).createBranchWeights(200, 1));
   builder_.SetInsertPoint(miss);
   Value* const entry = tlb_entry(access.linear);

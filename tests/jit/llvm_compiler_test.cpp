@@ -274,6 +274,23 @@ TEST_P(Loop, BeginsWithAComparisonOfWhatItsEndSets) {
   EXPECT_EQ(rig.reg(cpu::kRsi), TranslationRig::kMemory + 1201 * 8);
 }
 
+// The third access begins in the page in front of the one that the others met.
+TEST_P(Loop, CrossesIntoThePageThatItMetLast) {
+  constexpr uint64_t kBoundary = TranslationRig::kMemory + 0x1000;
+  LlvmRig rig(options());
+  rig.write<uint64_t>(kBoundary, 0x8877665544332211);
+  rig.reg(cpu::kRsi) = kBoundary + 2;
+  rig.reg(cpu::kRcx) = 3;
+  rig.run({block_at(0x10,
+                    "%0 = get_register rsi\n %1 = load.i32 %0\n %2 = zero_extend.i64 %1\n set_register rax, %2\n"
+                    "%4 = constant.i64 2\n %5 = subtract.i64 %0, %4\n set_register rsi, %5\n"
+                    "%7 = get_register rcx\n %8 = constant.i64 1\n %9 = subtract.i64 %7, %8\n"
+                    "set_register rcx, %9\n %11 = constant.i64 0\n"
+                    "%12 = compare ne, %9, %11\n branch %12, 0x10, 0x40")});
+  EXPECT_EQ(rig.reg(cpu::kRax), 0x22110000u);
+  EXPECT_EQ(rig.slow_loads, 2u);
+}
+
 INSTANTIATE_TEST_SUITE_P(PageCache, Loop, testing::Bool());
 
 TEST(LlvmCompiler, AnAccessAcrossTwoPagesTakesTheSlowPath) {
