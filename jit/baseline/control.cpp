@@ -161,6 +161,7 @@ void Emitter::emit_bail(uint16_t page_offset) {
 void Emitter::emit_bail_if(const Instruction& instruction) {
   const Value condition = instruction.arguments[0];
   if (is_constant(condition) && constant(condition) == 0) return;
+  settle_flags();
   Cold cold{.kind = Cold::Kind::Bail};
   cold.jump = is_constant(condition) ? jump_near() : jump_if(emit_test(condition));
   cold.page_offset = block_.guest[instruction.guest].page_offset;
@@ -169,6 +170,7 @@ void Emitter::emit_bail_if(const Instruction& instruction) {
 }
 
 void Emitter::emit_interpret(const Instruction& instruction) {
+  settle_flags();
   flush_vectors();
   vectors_loaded_ = 0;
   preserve_all();

@@ -116,9 +116,12 @@ class Emitter : public Xbyak::CodeGenerator {
   void apply_binary(Opcode opcode, const Reg64& to, Value b, Type type);
   void apply_shift(Opcode opcode, const Reg& to, Value count);
 
+  struct Cold;
+
   // --- flags.cpp
   // -------------------------------------------------------------------------------------------------------
   void emit_set_flags(const Instruction& instruction);
+  void store_flags(const Instruction& instruction);
   void emit_set_flags_with_carry(const Instruction& instruction);
   void emit_set_flags_of_shift(const Instruction& instruction);
   void emit_change_flags(const Instruction& instruction);
@@ -126,6 +129,13 @@ class Emitter : public Xbyak::CodeGenerator {
   void emit_carry();
   void emit_get_flags();
   void store_flag_part(int offset, Value value);
+  // Flags that only a fault or a way to the interpreter would show wait for one in cold code, as long as their operands
+  // stay where they are; else they are stored after all.
+  void settle_flags();
+  void settle_flags_before_leaving();
+  bool waits_for(const Place& place) const;
+  void store_waiting_flags(const Cold& cold);
+  void store_waiting_part(int offset, Value value, const Place& place);
   void store_flag_kind(uint32_t kind);
   Reg64 current_flags();
   // Makes the host's flags those of the comparison and answers the host condition to use.
@@ -199,7 +209,10 @@ class Emitter : public Xbyak::CodeGenerator {
     uint64_t value_constant = 0;
     uint16_t vectors_loaded = 0, vectors_dirty = 0;
     int32_t target = 0;
+    Value flags = kNoValue;  // SetFlags to be done first
+    Place flags_first = {}, flags_second = {};
   };
+  void note_waiting_flags(Cold& cold) const;
 
   // What the host's flags tell at the moment.
   struct HostFlags {
@@ -235,7 +248,8 @@ class Emitter : public Xbyak::CodeGenerator {
   unsigned locked_ = 0;      // scratch registers this instruction uses
   uint32_t slots_used_ = 0;  // frame slots, one bit each
   HostFlags host_flags_;
-  int static_kind_ = -1;  // FlagKind of the state's triple, or -1
+  Value waiting_flags_ = kNoValue;  // SetFlags
+  int static_kind_ = -1;            // FlagKind of the state's triple, or -1
   Type static_type_ = Type::Void;
   uint16_t vectors_loaded_ = 0, vectors_dirty_ = 0;
   bool wide_vectors_ = false;

@@ -1,5 +1,6 @@
 // The lazy triple of guest flags, and the host's own flags where they say the same.
 #include "cpu/flags.h"
+
 #include "jit/baseline/emitter.h"
 
 namespace calco::jit::baseline {
@@ -50,6 +51,16 @@ void Emitter::store_flag_part(int offset, Value value) {
 void Emitter::store_flag_kind(uint32_t kind) { mov(dword[host::state(kKind)], kind); }
 
 void Emitter::emit_set_flags(const Instruction& instruction) {
+  waiting_flags_ = kNoValue;
+  const auto number = static_cast<Value>(&instruction - block_.code.data());
+  if ((instruction.marks & ir::kFlagsOnlyForFaults) != 0 && number == current_) {
+    waiting_flags_ = number;
+    return;
+  }
+  store_flags(instruction);
+}
+
+void Emitter::store_flags(const Instruction& instruction) {
   const auto kind = static_cast<FlagKind>(instruction.auxiliary);
   const Value first = instruction.arguments[0];
   const Type type = block_[first].type;
@@ -62,6 +73,7 @@ void Emitter::emit_set_flags(const Instruction& instruction) {
 
 // The kind says whether there was a carry in.
 void Emitter::emit_set_flags_with_carry(const Instruction& instruction) {
+  waiting_flags_ = kNoValue;
   const auto kind = static_cast<FlagKind>(instruction.auxiliary);
   const Type type = block_[instruction.arguments[0]].type;
   store_flag_part(kFirst, instruction.arguments[0]);
@@ -76,6 +88,7 @@ void Emitter::emit_set_flags_with_carry(const Instruction& instruction) {
 }
 
 void Emitter::emit_set_flags_of_shift(const Instruction& instruction) {
+  settle_flags();
   const Value count = instruction.arguments[2];
   if (is_constant(count) && constant(count) == 0) return;
   size_t skip = 0;
@@ -109,6 +122,7 @@ void Emitter::emit_set_flags_of_shift(const Instruction& instruction) {
 }
 
 void Emitter::emit_change_flags(const Instruction& instruction) {
+  settle_flags();
   const auto mask = static_cast<uint32_t>(instruction.immediate & cpu::rflags::kArithmetic);
   const Reg64 flags = current_flags();
   and_(flags.cvt32(), static_cast<uint32_t>(cpu::rflags::kArithmetic) & ~mask);
@@ -126,6 +140,102 @@ void Emitter::emit_change_flags(const Instruction& instruction) {
   static_kind_ = static_cast<int>(FlagKind::Explicit);
   static_type_ = Type::I64;
   host_flags_ = {};
+}
+
+// --- Waiting flags ---------------------------------------------------------------------------------------------------
+
+void Emitter::settle_flags() {
+  if (waiting_flags_ == kNoValue) return;
+  const Instruction& instruction = block_[waiting_flags_];
+  // Not as store_flags() does, which takes registers: this may stand in the middle of an operation.
+  Cold here{.kind = Cold::Kind::Bail};
+  note_waiting_flags(here);
+  store_waiting_flags(here);
+  static_kind_ = instruction.auxiliary;
+  static_type_ = block_[instruction.arguments[0]].type;
+  waiting_flags_ = kNoValue;
+}
+
+// At the beginning of an operation that may leave: what is in a register that nobody keeps is stored now, before the
+// operation takes the register.
+void Emitter::settle_flags_before_leaving() {
+  if (waiting_flags_ == kNoValue) return;
+  for (const Value value : {block_[waiting_flags_].arguments[0], block_[waiting_flags_].arguments[1]}) {
+    if (value == kNoValue || is_constant(value)) continue;
+    const Place& place = places_[root(value)];
+    const bool held = place.kind == Place::Kind::Scratch ? scratch_owner_[place.number] == root(value)
+                                                         : place.kind == Place::Kind::Guest;
+    if (!held) return settle_flags();
+  }
+}
+
+// Whether they need what is at this place.
+bool Emitter::waits_for(const Place& place) const {
+  if (waiting_flags_ == kNoValue) return false;
+  for (const Value value : {block_[waiting_flags_].arguments[0], block_[waiting_flags_].arguments[1]}) {
+    if (value == kNoValue || is_constant(value)) continue;
+    const Place& at = places_[root(value)];
+    if (at.kind == place.kind && at.number == place.number) return true;
+  }
+  return false;
+}
+
+void Emitter::note_waiting_flags(Cold& cold) const {
+  cold.flags = waiting_flags_;
+  if (waiting_flags_ == kNoValue) return;
+  const auto& arguments = block_[waiting_flags_].arguments;
+  const auto place_of = [this](Value value) {
+    return value == kNoValue || is_constant(value) ? Place{Place::Kind::Constant, 0} : places_[root(value)];
+  };
+  cold.flags_first = place_of(arguments[0]);
+  cold.flags_second = place_of(arguments[1]);
+}
+
+// Every register may be in use: where one is needed it is kept in the frame meanwhile.
+void Emitter::store_waiting_part(int offset, Value value, const Place& place) {
+  constexpr int kKeptSlot = 29;
+  const Type type = block_[value].type;
+  if (is_immediate(value)) {
+    mov(qword[host::state(offset)], static_cast<int32_t>(signed_constant(value)));
+    return;
+  }
+  const bool pinned_place = place.kind == Place::Kind::Guest && host::kPinned[place.number] != host::kNotPinned;
+  if (type == Type::I64 && (pinned_place || place.kind == Place::Kind::Scratch)) {
+    mov(ptr[host::state(offset)], pinned_place ? Reg64(host::kPinned[place.number]) : scratch(place.number));
+    return;
+  }
+  mov(ptr[rsp + frame_slot(kKeptSlot)], rbx);
+  if (is_constant(value)) {
+    mov(rbx, static_cast<uint64_t>(signed_constant(value)));
+  } else {
+    if (place.kind == Place::Kind::Scratch) {
+      mov(rbx, scratch(place.number));
+    } else if (pinned_place) {
+      mov(rbx, Reg64(host::kPinned[place.number]));
+    } else {
+      mov(rbx, memory_place(place, 8));
+    }
+    if (type == Type::I1) {
+      movzx(ebx, bl);
+    } else if (type == Type::I32) {
+      movsxd(rbx, ebx);
+    } else if (type != Type::I64) {
+      movsx(rbx, sized(rbx, type));
+    }
+  }
+  mov(ptr[host::state(offset)], rbx);
+  mov(rbx, ptr[rsp + frame_slot(kKeptSlot)]);
+}
+
+void Emitter::store_waiting_flags(const Cold& cold) {
+  if (cold.flags == kNoValue) return;
+  const Instruction& instruction = block_[cold.flags];
+  const auto kind = static_cast<FlagKind>(instruction.auxiliary);
+  store_waiting_part(kFirst, instruction.arguments[0], cold.flags_first);
+  if (instruction.arguments[1] != kNoValue) {
+    store_waiting_part(kSecond, instruction.arguments[1], cold.flags_second);
+  }
+  store_flag_kind(cpu::flag_kind(kind, size_log2(block_[instruction.arguments[0]].type)));
 }
 
 // --- Out of the state ------------------------------------------------------------------------------------------------

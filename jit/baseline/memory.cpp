@@ -10,6 +10,8 @@ namespace calco::jit::baseline {
 Emitter::Lookup Emitter::emit_lookup(Value linear, unsigned bytes, int tag_offset, unsigned alignment) {
   static_assert(sizeof(cpu::TlbEntry) == 32);
   constexpr int kEntryShift = 5, kPageShift = 12;
+  // A misaligned address leaves before all registers are taken.
+  alignment > 1 ? settle_flags() : settle_flags_before_leaving();
   const Reg64 address = in_register(linear);
   const Reg64 entry = allocate();
   size_t misaligned = 0;
@@ -62,7 +64,8 @@ void Emitter::emit_load(const Instruction& instruction) {
   const unsigned bytes = ir::bytes_of(instruction.type);
   const Lookup lookup = emit_lookup(instruction.arguments[0], bytes, offsetof(cpu::TlbEntry, read), 1);
   const int8_t guest = hint_[current_];
-  const bool early = guest >= 0 && may_write_early(static_cast<uint8_t>(guest));
+  const bool early = guest >= 0 && may_write_early(static_cast<uint8_t>(guest)) &&
+                     !waits_for({Place::Kind::Guest, static_cast<uint8_t>(guest)});
   const Reg64 to = early ? Reg64(host::kPinned[guest]) : lookup.addend;
   load_from(to, lookup.linear + lookup.addend, instruction.type);
   Cold cold{.kind = Cold::Kind::Load};
@@ -75,6 +78,7 @@ void Emitter::emit_load(const Instruction& instruction) {
   cold.site = access_site(cold.page_offset, bytes, instruction.auxiliary == ir::kStackAccess);
   cold.vectors_loaded = vectors_loaded_;
   cold.vectors_dirty = vectors_dirty_;
+  note_waiting_flags(cold);
   cold_.push_back(cold);
   give(current_, to);
 }
@@ -105,6 +109,7 @@ void Emitter::emit_store(const Instruction& instruction) {
   cold.result = !is_constant(value) && places_[root(value)].kind == Place::Kind::Scratch
                     ? static_cast<uint8_t>(host::kScratch[places_[root(value)].number])
                     : 0xFF;
+  note_waiting_flags(cold);
   cold_.push_back(cold);
 }
 
@@ -126,6 +131,7 @@ void Emitter::emit_host_address(const Instruction& instruction) {
               (write ? kSiteWrite : 0) | (aligned ? kSiteAligned : 0);
   cold.vectors_loaded = vectors_loaded_;
   cold.vectors_dirty = vectors_dirty_;
+  note_waiting_flags(cold);
   cold_.push_back(cold);
   give(current_, lookup.addend);
 }
@@ -137,6 +143,7 @@ void Emitter::emit_cold_access(size_t index) {
   vectors_loaded_ = cold.vectors_loaded;
   vectors_dirty_ = cold.vectors_dirty;
   store_vectors(cold.vectors_dirty);
+  store_waiting_flags(cold);
   mov(ptr[rsp + frame_slot(0)], Reg64(cold.linear));
   mov(qword[rsp + frame_slot(1)], cold.site);
   if (cold.kind == Cold::Kind::Store) {

@@ -140,6 +140,7 @@ Emitter::Reg64 Emitter::allocate() {
     if ((locked_ >> i & 1) != 0) continue;
     if (scratch_owner_[i] == kNoValue) {
       locked_ |= 1u << i;
+      if (waits_for({Place::Kind::Scratch, static_cast<uint8_t>(i)})) settle_flags();
       return scratch(i);
     }
     if (best == 3 || last_use_[scratch_owner_[i]] > last_use_[scratch_owner_[best]]) best = i;
@@ -153,6 +154,7 @@ Emitter::Reg64 Emitter::allocate() {
 void Emitter::spill(unsigned index) {
   unsigned slot = kArgumentSlots;
   while ((slots_used_ >> slot & 1) != 0) ++slot;
+  if (waits_for({Place::Kind::Spilled, static_cast<uint8_t>(slot)})) settle_flags();
   assert(slot < 28);
   slots_used_ |= 1u << slot;
   mov(ptr[rsp + frame_slot(static_cast<int>(slot))], scratch(index));
@@ -300,10 +302,14 @@ bool Emitter::may_write_early(uint8_t guest) const {
 
 Emitter::Reg64 Emitter::destination(Value reuse) {
   const int8_t guest = hint_[current_];
-  if (guest >= 0 && may_write_early(static_cast<uint8_t>(guest))) return Reg64(host::kPinned[guest]);
+  if (guest >= 0 && may_write_early(static_cast<uint8_t>(guest))) {
+    if (waits_for({Place::Kind::Guest, static_cast<uint8_t>(guest)})) settle_flags();
+    return Reg64(host::kPinned[guest]);
+  }
   if (reuse != kNoValue && !is_constant(reuse) && dies_here(reuse)) {
     const Place& place = places_[root(reuse)];
     if (place.kind == Place::Kind::Scratch) {
+      if (waits_for(place)) settle_flags();
       locked_ |= 1u << place.number;
       return scratch(place.number);
     }
@@ -312,6 +318,7 @@ Emitter::Reg64 Emitter::destination(Value reuse) {
 }
 
 void Emitter::preserve(uint8_t guest) {
+  if (waits_for({Place::Kind::Guest, guest})) settle_flags();
   std::vector<Value>& values = guest_values_[guest];
   for (const Value value : values) {
     const Place& place = places_[value];
