@@ -67,7 +67,8 @@ std::string text_of(const llvm::Module& module) {
 
 class LlvmCompiler final : public RegionCompiler {
  public:
-  LlvmCompiler(const StateLayout& layout, const RuntimeEntries& entries, const LlvmOptions& options);
+  LlvmCompiler(const StateLayout& layout, const RuntimeEntries& entries, const LlvmServices& services,
+               const LlvmOptions& options);
 
   std::unique_ptr<CompiledRegion> compile(const Region& region, const LinkCellSource& link_cell) override;
   const std::string& refusal() const override { return refusal_; }
@@ -85,6 +86,7 @@ class LlvmCompiler final : public RegionCompiler {
 
   const StateLayout layout_;
   const RuntimeEntries entries_;
+  const LlvmServices services_;
   const LlvmOptions options_;
   Pipeline pipeline_;
   std::shared_ptr<llvm::jitlink::JITLinkMemoryManager> memory_;
@@ -92,8 +94,13 @@ class LlvmCompiler final : public RegionCompiler {
   std::string refusal_;
 };
 
-LlvmCompiler::LlvmCompiler(const StateLayout& layout, const RuntimeEntries& entries, const LlvmOptions& options)
-    : layout_(layout), entries_(entries), options_(options), pipeline_(options.optimise, options.fast_code) {
+LlvmCompiler::LlvmCompiler(const StateLayout& layout, const RuntimeEntries& entries, const LlvmServices& services,
+                           const LlvmOptions& options)
+    : layout_(layout),
+      entries_(entries),
+      services_(services),
+      options_(options),
+      pipeline_(options.optimise, options.fast_code) {
   auto memory = llvm::jitlink::InProcessMemoryManager::Create();
   if (memory) {
     memory_ = std::move(*memory);
@@ -127,7 +134,7 @@ bool LlvmCompiler::lower(const Region& region, const LinkCellSource& link_cell, 
   const Stopwatch watch(counters_.build_time);
   module.setTargetTriple(target->getTargetTriple().str());
   module.setDataLayout(target->createDataLayout());
-  Lowering lowering(module, {region, layout_, entries_, link_cell, options_.page_cache, result.operations});
+  Lowering lowering(module, {region, layout_, entries_, services_, link_cell, options_.page_cache, result.operations});
   lowering.run();
   thunks = lowering.thunks();
   refusal_ = lowering.refusal();
@@ -169,8 +176,8 @@ void LlvmCompiler::count(const Region& region, const LlvmRegion& result) {
 }  // namespace
 
 std::unique_ptr<RegionCompiler> make_llvm_compiler(const StateLayout& layout, const RuntimeEntries& entries,
-                                                   const LlvmOptions& options) {
-  return std::make_unique<LlvmCompiler>(layout, entries, options);
+                                                   const LlvmServices& services, const LlvmOptions& options) {
+  return std::make_unique<LlvmCompiler>(layout, entries, services, options);
 }
 
 }  // namespace calco::jit

@@ -6,6 +6,7 @@
 #include <system_error>
 
 #include "jit/llvm/entry_point.h"
+#include "jit/runtime/helpers.h"
 
 namespace calco::jit {
 
@@ -19,16 +20,18 @@ std::unique_ptr<RegionCompiler> load_llvm_compiler(const std::string& path, cons
     return nullptr;
   }
   const auto entry_point = reinterpret_cast<LlvmEntryPoint>(symbol);
-  return std::unique_ptr<RegionCompiler>(entry_point(&layout, &entries, &options));
+  const LlvmServices services = llvm_services();
+  return std::unique_ptr<RegionCompiler>(entry_point(&layout, &entries, &services, &options));
 }
 
+LlvmServices llvm_services() { return {&vector_syntax, &stop_operation}; }
+
 std::string llvm_library_path() {
+  constexpr const char* kName = "libcalco_llvm.so";
   std::error_code error;
-  const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", error);
-  const std::filesystem::path name = "libcalco_llvm.so";
-  const std::filesystem::path beside = program.parent_path() / name;
-  // Tests are built one folder deeper.
-  return std::filesystem::exists(beside, error) ? beside : program.parent_path().parent_path() / name;
+  const std::filesystem::path folder = std::filesystem::read_symlink("/proc/self/exe", error).parent_path();
+  const std::filesystem::path above = folder.parent_path() / kName;
+  return (std::filesystem::exists(folder / kName, error) ? folder / kName : above).string();
 }
 
 }  // namespace calco::jit

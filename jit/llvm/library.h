@@ -14,7 +14,7 @@ std::unique_ptr<RegionCompiler> load_llvm_compiler(const std::string& path, cons
                                                    const RuntimeEntries& entries, const LlvmOptions& options,
                                                    std::string& error);
 
-// Where the build puts the library: beside the program.
+// Where the build puts the library: beside the program, or one folder up (test programs).
 std::string llvm_library_path();
 
 }  // namespace calco::jit

@@ -4,10 +4,11 @@
 #include <memory>
 
 #include "jit/llvm/compiler.h"
+#include "jit/llvm/entry_point.h"
 
 namespace calco::jit {
 
 std::unique_ptr<RegionCompiler> make_llvm_compiler(const StateLayout& layout, const RuntimeEntries& entries,
-                                                   const LlvmOptions& options = {});
+                                                   const LlvmServices& services, const LlvmOptions& options = {});
 
 }  // namespace calco::jit

@@ -6,7 +6,6 @@
 #include <cstdio>
 
 #include "fmt/format.h"
-#include "jit/runtime/helpers.h"
 
 namespace calco::jit {
 
@@ -265,7 +264,7 @@ void Lowering::tail_call(llvm::Function* function) {
 
 void Lowering::interpret(const ir::Instruction& instruction) {
   store_for_call();
-  input_.operations.push_back({source_->interpreted[instruction.immediate], stop_operation()});
+  input_.operations.push_back({source_->interpreted[instruction.immediate], input_.services.stop_operation()});
   llvm::Constant* operation = builder_.getInt64(reinterpret_cast<uintptr_t>(&input_.operations.back()));
   call_runtime("interpret", input_.entries.interpret, builder_.getVoidTy(),
                {state_, llvm::ConstantExpr::getIntToPtr(operation, builder_.getPtrTy())});

@@ -13,11 +13,11 @@
 
 #include "cpu/flags.h"
 #include "jit/llvm/compiler.h"
+#include "jit/llvm/entry_point.h"
 #include "jit/llvm/page_groups.h"
 #include "jit/llvm/region_graph.h"
 #include "jit/llvm/ssa_builder.h"
 #include "jit/llvm/thunk.h"
-#include "jit/llvm/vector_operands.h"
 
 namespace calco::jit {
 
@@ -28,6 +28,7 @@ struct LoweringInput {
   const Region& region;
   const StateLayout& layout;
   const RuntimeEntries& entries;
+  const LlvmServices& services;
   const LinkCellSource& link_cell;
   bool page_cache;
   // The interpreter operations that the code refers to; as long-lived as the code.

@@ -420,9 +420,9 @@ Value* Lowering::comparison_flags(Value* flags) {
 
 Value* Lowering::lower_vector(const ir::Instruction& instruction) {
   const HostVectorInstruction& vector = source_->vectors[instruction.immediate];
-  const auto syntax = vector_syntax(vector);
+  const auto syntax = input_.services.vector_syntax(vector);
   if (!syntax) {
-    refusal_ = fmt::format("no way to write {}", decode::name(vector.mnemonic));
+    refusal_ = fmt::format("no way to write vector instruction {:#x} of map {}", vector.opcode, vector.map);
     return llvm::UndefValue::get(instruction.type == ir::Type::Void ? builder_.getInt64Ty()
                                                                     : type_of(instruction.type));
   }

@@ -4,6 +4,6 @@
 
 extern "C" [[gnu::visibility("default")]] calco::jit::RegionCompiler* calco_make_llvm_compiler(
     const calco::jit::StateLayout* layout, const calco::jit::RuntimeEntries* entries,
-    const calco::jit::LlvmOptions* options) {
-  return calco::jit::make_llvm_compiler(*layout, *entries, *options).release();
+    const calco::jit::LlvmServices* services, const calco::jit::LlvmOptions* options) {
+  return calco::jit::make_llvm_compiler(*layout, *entries, *services, *options).release();
 }

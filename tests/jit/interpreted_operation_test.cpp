@@ -24,7 +24,7 @@ class InterpretedOperation : public testing::Test {
   }
 
   cpu::CpuFixture fixture_;
-  Jit jit_{{.threshold = 1, .passes = {}}, fixture_.group, *fixture_.cpu, fixture_.log};
+  Jit jit_{{.threshold = 1, .passes = {}, .regions = {}}, fixture_.group, *fixture_.cpu, fixture_.log};
 };
 
 // Storing over code that was executed makes the processor drop it at the next boundary, in the middle of the REP.

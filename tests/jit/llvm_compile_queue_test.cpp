@@ -18,8 +18,8 @@ Region region_of(unsigned number) {
 class Queue : public testing::Test {
  protected:
   std::unique_ptr<CompileQueue> make(CompileQueue::Options options) {
-    return std::make_unique<CompileQueue>([this] { return make_llvm_compiler(TranslationRig::layout(), rig_.entries); },
-                                          options);
+    return std::make_unique<CompileQueue>(
+        [this] { return make_llvm_compiler(TranslationRig::layout(), rig_.entries, llvm_services()); }, options);
   }
   CompileJob job(uint64_t id, uint64_t priority = 0) {
     CompileJob result;

@@ -16,7 +16,8 @@ using cpu::FlagKind;
 
 // Compiles regions and runs them on a rig.
 struct LlvmRig : TranslationRig {
-  explicit LlvmRig(const LlvmOptions& options = {}) : compiler(make_llvm_compiler(layout(), entries, options)) {}
+  explicit LlvmRig(const LlvmOptions& options = {})
+      : compiler(make_llvm_compiler(layout(), entries, llvm_services(), options)) {}
 
   void compile(std::vector<ir::Block> blocks) {
     region = compiler->compile({std::move(blocks)}, [this](int32_t target) { return link_cell(target); });

@@ -75,7 +75,9 @@ ir::Block block_of(const HostVectorInstruction& vector) {
 
 class LlvmVector : public testing::Test {
  protected:
-  LlvmVector() : compiler_(make_llvm_compiler(TranslationRig::layout(), rig_.entries)) { features_.set(); }
+  LlvmVector() : compiler_(make_llvm_compiler(TranslationRig::layout(), rig_.entries, llvm_services())) {
+    features_.set();
+  }
 
   void SetUp() override {
     if (!Xbyak::util::Cpu().has(Xbyak::util::Cpu::tAVX2)) GTEST_SKIP() << "the host has no AVX2";

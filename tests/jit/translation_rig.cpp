@@ -64,7 +64,7 @@ void TranslationRig::make_entries() {
   entries.load = make_call(reinterpret_cast<const void*>(&on_load));
   entries.store = make_call(reinterpret_cast<const void*>(&on_store));
   entries.host_address = make_call(reinterpret_cast<const void*>(&on_host_address));
-  entries.interpret = make_call(reinterpret_cast<const void*>(&on_interpret));
+  entries.interpret = make_call(reinterpret_cast<const void*>(&on_interpret), /*has_result=*/false);
   entries.get_flags = make_call(reinterpret_cast<const void*>(&on_get_flags));
 }
 
@@ -98,11 +98,12 @@ const void* TranslationRig::make_exit(uint64_t way_out) {
 }
 
 // A function of the preserve_allcc convention around a C function.
-const void* TranslationRig::make_call(const void* function) {
+const void* TranslationRig::make_call(const void* function, bool has_result) {
   const std::array kept = {assembler_.rcx, assembler_.rdx, assembler_.rsi, assembler_.rdi,
                            assembler_.r8,  assembler_.r9,  assembler_.r10, assembler_.rbp};
   constexpr int kVectors = 16 * 16;
   const void* code = assembler_.getCurr();
+  if (!has_result) assembler_.push(assembler_.rax);
   for (const Xbyak::Reg64& each : kept) assembler_.push(each);
   assembler_.mov(assembler_.rbp, assembler_.rsp);
   assembler_.sub(assembler_.rsp, kVectors);
@@ -113,6 +114,7 @@ const void* TranslationRig::make_call(const void* function) {
   for (int i = 0; i < 16; ++i) assembler_.movups(Xbyak::Xmm(i), assembler_.ptr[assembler_.rsp + i * 16]);
   assembler_.mov(assembler_.rsp, assembler_.rbp);
   for (size_t i = kept.size(); i-- > 0;) assembler_.pop(kept[i]);
+  if (!has_result) assembler_.pop(assembler_.rax);
   assembler_.ret();
   return code;
 }
