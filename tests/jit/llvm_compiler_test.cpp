@@ -182,8 +182,29 @@ TEST(LlvmCompiler, RandomBlocksDoWhatTheEvaluatorSays) {
   }
 }
 
-// --- Regions
-// -------------------------------------------------------------------------------------------------------------
+TEST(LlvmCompiler, InterpretedOperationsSeeAndChangeTheWholeState) {
+  LlvmRig rig;
+  rig.interpret = [](cpu::CpuState& state, const cpu::Op& op) {
+    EXPECT_EQ(op.immediate, 77u);
+    EXPECT_EQ(state.registers[cpu::kRax], 5u);
+    EXPECT_EQ(state.registers[cpu::kR10], 6u);
+    for (unsigned i = 0; i < 16; ++i) state.registers[i] += 1000;
+    cpu::set_arithmetic_flags(state.flags, cpu::rflags::kZf);
+  };
+  ir::Block block =
+      ir::block_of({"%0 = constant.i64 5\n set_register rax, %0\n %2 = constant.i64 6\n"
+                    "set_register r10, %2",
+                    "interpret #0", "%5 = condition e\n branch %5, 0x100, 0x200"});
+  block.interpreted[0].immediate = 77;
+  rig.run({block});
+  EXPECT_EQ(rig.state.way_out, TranslationRig::kLink + 0x100);
+  EXPECT_EQ(rig.reg(cpu::kRax), 1005u);
+  EXPECT_EQ(rig.reg(cpu::kR10), 1006u);
+  EXPECT_EQ(rig.reg(cpu::kRbx), 1000u);
+  EXPECT_EQ(rig.reg(cpu::kR15), 1000u);
+}
+
+// --- Regions ---------------------------------------------------------------------------------------------------
 
 ir::Block block_at(unsigned offset, std::string_view code) {
   return ir::parsed(fmt::format("block at {:#x}, 4 bytes, mode 0x0, memory {:#x}\ninstruction at {:#x}, 4 bytes\n{}\n",
