@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <cstdio>
 
-#include "fmt/format.h"
+#include <fmt/format.h>
 
 namespace calco::jit {
 

@@ -3,7 +3,7 @@
 
 #include "cpu/mmu/tlb.h"
 #include "jit/llvm/lowering.h"
-#include "llvm/IR/MDBuilder.h"
+#include <llvm/IR/MDBuilder.h>
 
 namespace calco::jit {
 

@@ -3,7 +3,7 @@
 #include <llvm/IR/InlineAsm.h>
 #include <llvm/IR/Intrinsics.h>
 
-#include "fmt/format.h"
+#include <fmt/format.h>
 #include "jit/llvm/lowering.h"
 #include "jit/llvm/vector_operands.h"
 
