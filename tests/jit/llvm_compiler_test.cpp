@@ -3,8 +3,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
 #include <optional>
 
+#include "jit/ir/builder.h"
 #include "tests/jit/ir_text.h"
 #include "tests/jit/random_block.h"
 #include "tests/jit/translation_rig.h"
@@ -314,6 +317,104 @@ TEST_P(Loop, CrossesIntoThePageThatItMetLast) {
 }
 
 INSTANTIATE_TEST_SUITE_P(PageCache, Loop, testing::Bool());
+
+// --- Random regions against the evaluator ----------------------------------------------------------------------------
+
+constexpr unsigned kBlockDistance = 0x100;
+
+bool writes(const ir::Block& block, unsigned number) {
+  return std::ranges::any_of(block.code, [number](const ir::Instruction& instruction) {
+    return instruction.opcode == ir::Opcode::SetRegister && instruction.auxiliary == number;
+  });
+}
+
+// Moves a random block to its place, and lets it end by counting R15 down to where it leaves, or else going on to two
+// blocks on some condition. Of `blocks` blocks the last stands for the outside.
+void join(ir::Block& block, ir::Random& random, unsigned number, unsigned blocks) {
+  block.page_offset = static_cast<uint16_t>(number * kBlockDistance);
+  for (ir::GuestInstruction& guest : block.guest) guest.page_offset += block.page_offset;
+  block.flags_dead_if_taken = block.flags_dead_if_not_taken = false;
+  block.code.pop_back();
+  ir::Builder builder(block);
+  constexpr std::array kNothing = {ir::kNoValue, ir::kNoValue, ir::kNoValue};
+  const ir::Value counter = builder.get_register(cpu::kR15);
+  const ir::Value none = builder.compare(4, counter, builder.constant(ir::Type::I64, 0));
+  builder.append(ir::Opcode::BailIf, ir::Type::Void, {none, ir::kNoValue, ir::kNoValue});
+  const ir::Value one = builder.constant(ir::Type::I64, 1);
+  builder.set_register(cpu::kR15, builder.binary(ir::Opcode::Subtract, counter, one));
+  const auto code = static_cast<uint8_t>(random() % 16);
+  const auto any = [&] { return builder.get_register(static_cast<uint8_t>(random() % 5)); };
+  const ir::Value condition = random() % 2 == 0 ? builder.append(ir::Opcode::Condition, ir::Type::I1, kNothing, code)
+                                                : builder.compare(code, any(), any());
+  const auto target = [&] { return static_cast<int32_t>(random() % blocks * kBlockDistance); };
+  const int32_t taken = target();
+  builder.append(ir::Opcode::Branch, ir::Type::Void, {condition, ir::kNoValue, ir::kNoValue}, 0,
+                 ir::branch_targets(taken, target()));
+}
+
+std::vector<ir::Block> random_region(ir::Random& random) {
+  const auto blocks = static_cast<unsigned>(2 + random() % 5);
+  std::vector<ir::Block> region;
+  while (region.size() < blocks) {
+    ir::Block block = ir::random_block(random, static_cast<unsigned>(1 + random() % 4));
+    if (has(block, {ir::Opcode::Interpret, ir::Opcode::HostVector, ir::Opcode::WideDivide})) continue;
+    if (writes(block, cpu::kR15)) continue;
+    join(block, random, static_cast<unsigned>(region.size()), blocks + 1);
+    region.push_back(std::move(block));
+  }
+  return region;
+}
+
+// Where the region is left: a page offset. With `wanted` set its ways back are not taken.
+uint64_t evaluate(const std::vector<ir::Block>& region, ir::EvaluatedState& state, bool wanted) {
+  size_t number = 0;
+  while (number < region.size()) {
+    const ir::Outcome outcome = ir::evaluate(region[number], state);
+    if (outcome.left) return region[number].guest[outcome.guest].page_offset;
+    const size_t next = (outcome.target - state.page_base) / kBlockDistance;
+    if (wanted && next <= number) return next * kBlockDistance;
+    number = next;
+  }
+  return number * kBlockDistance;
+}
+
+void expect_region_as_evaluated(LlvmRig& rig, unsigned seed) {
+  ir::Random random(seed);
+  const std::vector<ir::Block> region = random_region(random);
+  rig.compile(region);
+  if (!rig.region) return;
+  for (unsigned round = 0; round < 8; ++round) {
+    ir::EvaluatedState expected = ir::random_state(random);
+    expected.page_base = TranslationRig::kPageBase;
+    expected.registers[cpu::kR15] = random() % 20;
+    ir::EvaluatedState actual = expected;
+    load_state(rig, expected);
+    EvaluatedMemory memory(rig, actual, ir::kNoFault);
+    rig.state.exit_request = round % 4 == 3 ? 1 : 0;
+    const uint64_t left_at = evaluate(region, expected, rig.state.exit_request != 0);
+    rig.enter(rig.region->entry());
+    if (memory.wrapped) continue;
+    const cpu::CpuState& state = rig.state.cpu;
+    std::string text = fmt::format("seed {} round {}\n", seed, round);
+    for (const ir::Block& block : region) text += ir::print(block);
+    ASSERT_EQ(registers(state.registers), registers(expected.registers)) << text;
+    ASSERT_EQ(actual.memory, expected.memory) << text;
+    ASSERT_EQ(cpu::arithmetic_flags(state.flags), expected.flag_bits()) << text;
+    ASSERT_EQ(rig.state.way_out == 0 ? rig.offset() : rig.state.way_out - TranslationRig::kLink, left_at) << text;
+  }
+}
+
+TEST(LlvmCompiler, RandomRegionsDoWhatTheEvaluatorSays) {
+  for (const bool page_cache : {false, true}) {
+    LlvmOptions options;
+    options.page_cache = page_cache;
+    LlvmRig rig(options);
+    for (unsigned seed = 0; seed < 150; ++seed) {
+      expect_region_as_evaluated(rig, seed);
+      if (HasFatalFailure()) return;
+    }
+  }
+}
 
 TEST(LlvmCompiler, AnAccessAcrossTwoPagesTakesTheSlowPath) {
   LlvmRig rig;
