@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <exception>
+#include <system_error>
 #include <utility>
 
 #include "machine/accel/engine_choice.h"
@@ -19,10 +21,7 @@ Machine::Machine(const PreparedPc& prepared) : config_(prepared.config) {
   if (!log_file.empty() && !log_.open(log_file.c_str())) {
     throw OptionError("-D", fmt::format("cannot create '{}'", log_file));
   }
-  EngineChoice choice = choose_engine(config_, log_, [this](const std::string& dump) {
-    std::fprintf(stderr, "calco: %s", dump.c_str());
-    request_pause();
-  });
+  EngineChoice choice = choose_engine(config_, log_, give_up());
   engine_ = std::move(choice.engine);
   engine_reason_ = std::move(choice.reason);
   log_.print(LogItem::Accel, "{}: {}", engine_->name(), engine_reason_);
@@ -35,7 +34,7 @@ Machine::Machine(const PreparedPc& prepared) : config_(prepared.config) {
                                   .power_off = [this] { request_power_off(); },
                                   .exit = [this](int status) { request_exit(status, Cause::Guest); },
                                   .set_a20 = [this](bool open) { set_a20(open); },
-                                  .tsc = engine_->time_stamp_counter(),
+                                  .tsc = time_stamp_counter_for(*engine_),
                                   .adapt_model = [this](cpu::CpuModel& model) { engine_->adapt(model); },
                               });
   engine_->attach(*board_);
@@ -268,6 +267,55 @@ void Machine::reset(Cause cause) {
   if (state_ != RunState::Running) state_ = RunState::Prelaunch;
   actions_.assign(threads_.size(), ResumeAction::Run);
   let_processors_run();
+}
+
+// --- Exchange of engines ---------------------------------------------------------------------------------------------
+
+std::function<void(const std::string&)> Machine::give_up() {
+  return [this](const std::string& dump) {
+    std::fprintf(stderr, "calco: %s", dump.c_str());
+    request_pause();
+  };
+}
+
+// Making an engine and ending one take their time; the guest goes on meanwhile.
+void Machine::exchange_engine(std::string_view name) {
+  if (name == engine_->name()) return;
+  EngineChoice other = make_engine(config_, name, log_, give_up());
+  std::exception_ptr failure;
+  while_paused([&] {
+    try {
+      replace_engine(other);
+    } catch (...) {
+      failure = std::current_exception();
+    }
+  });
+  if (failure) std::rethrow_exception(failure);
+}
+
+// Every processor has been left, so all state is in the CpuStates and the devices. `other` is the former engine then.
+void Machine::replace_engine(EngineChoice& other) {
+  const std::string hold = engine_->hold();
+  const std::string refusal = hold.empty() ? other.engine->refusal(*board_) : hold;
+  if (!refusal.empty()) throw OptionError("accel", fmt::format("{}: {}", other.engine->name(), refusal));
+  std::vector<std::unique_ptr<Accelerator>> accelerators;
+  try {
+    other.engine->attach(*board_);
+    for (unsigned index = 0; index < threads_.size(); ++index) {
+      accelerators.push_back(other.engine->make_accelerator(index));
+    }
+  } catch (const std::system_error& error) {
+    accelerators.clear();
+    other.engine->detach(*board_);
+    throw OptionError("accel", fmt::format("{}: {}", other.engine->name(), error.what()));
+  }
+  for (size_t index = 0; index < threads_.size(); ++index) threads_[index]->exchange(std::move(accelerators[index]));
+  engine_->detach(*board_);
+  std::swap(engine_, other.engine);
+  std::swap(engine_reason_, other.reason);
+  if (state_ != RunState::Running) engine_->time_stops();
+  for (const auto& processor : board_->processors) processor->state_replaced();
+  log_.print(LogItem::Accel, "{}: {}", engine_->name(), engine_reason_);
 }
 
 // --- The debugger ----------------------------------------------------------------------------------------------------

@@ -8,6 +8,8 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -22,6 +24,7 @@
 namespace calco::machine {
 
 class Monitors;
+struct EngineChoice;
 
 // What the guest does as a whole. The names in the monitor are QEMU's.
 enum class RunState : uint8_t {
@@ -84,6 +87,9 @@ class Machine {
   const MachineConfig& config() const { return config_; }
   // Runs `task` while no processor executes, with the device lock held; then the guest goes on as before.
   void while_paused(const Task& task);
+  // Another engine (interp, jit, kvm) goes on with the guest, running or not. Throws OptionError where it cannot; the
+  // guest then stays with its engine.
+  void exchange_engine(std::string_view name);
   // The guest stands still, and its clock with it.
   void stop() { stop_as(RunState::Paused); }
   // What became of the wish to go on. The debugger goes on by itself where it has stopped the guest.
@@ -110,6 +116,8 @@ class Machine {
     bool stops_processors() const { return kind != Kind::Task && kind != Kind::Resume; }
   };
 
+  std::function<void(const std::string&)> give_up();
+  void replace_engine(EngineChoice& next);
   void start();
   void request(Request what);
   void stop_as(RunState state);

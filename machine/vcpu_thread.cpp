@@ -53,6 +53,12 @@ bool VcpuThread::wait_paused(std::chrono::milliseconds limit) {
   return changed_.wait_for(lock, limit, [this] { return idle_ || ended_; });
 }
 
+std::unique_ptr<Accelerator> VcpuThread::exchange(std::unique_ptr<Accelerator> accelerator) {
+  std::lock_guard lock(mutex_);
+  std::swap(accelerator_, accelerator);
+  return accelerator;
+}
+
 void VcpuThread::main() {
   const CurrentProcessorScope scope(index_);
   host_thread_id_.store(gettid());
@@ -133,14 +139,14 @@ void VcpuThread::sleep() {
   asleep_.store(false);
 }
 
+// With the lock the accelerator is the current one, and the sleeper either before its check of the condition or in the
+// wait.
 void VcpuThread::wake() {
-  accelerator_->kick();
-  if (!asleep_.load()) return;
-  // With the lock the sleeper is either before its check of the condition or in the wait.
   {
     std::lock_guard lock(mutex_);
+    accelerator_->kick();
   }
-  changed_.notify_all();
+  if (asleep_.load()) changed_.notify_all();
 }
 
 }  // namespace calco::machine

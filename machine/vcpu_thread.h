@@ -48,6 +48,8 @@ class VcpuThread {
   void send(Message message);
   // True once every message sent so far was obeyed and the processor executes nothing. False after `limit`.
   bool wait_paused(std::chrono::milliseconds limit = kLimit);
+  // Only while paused: from now on the processor executes on `accelerator`. The old one, which has been left.
+  std::unique_ptr<Accelerator> exchange(std::unique_ptr<Accelerator> accelerator);
   // What the host calls this thread (gettid), for tools that pin or watch it; 0 before it has begun. Any thread.
   int host_thread_id() const { return host_thread_id_.load(); }
 
@@ -60,7 +62,7 @@ class VcpuThread {
   void wake();
 
   cpu::Cpu& cpu_;
-  std::unique_ptr<Accelerator> accelerator_;
+  std::unique_ptr<Accelerator> accelerator_;  // changed with mutex_ while paused; others use it with mutex_
   const unsigned index_;
   const std::function<void()> debugger_stopped_;
 

@@ -10,6 +10,7 @@ namespace {
 
 constexpr uint32_t kWallClock = 0x4B564D00, kSystemTime = 0x4B564D01;
 constexpr uint64_t kNanoseconds = 1'000'000'000;
+constexpr uint64_t kEnabled = 1;  // in the MSR of the system time
 
 // struct pvclock_vcpu_time_info.
 struct TimeInfo {
@@ -81,7 +82,6 @@ bool read_paravirtual_clock(const Cpu& cpu, uint32_t index, uint64_t& value) {
 }
 
 bool write_paravirtual_clock(Cpu& cpu, uint32_t index, uint64_t value) {
-  constexpr uint64_t kEnabled = 1;
   if (!offered(cpu, index)) return false;
   if (index == kWallClock) {
     cpu.paravirtual.wall_clock = value;
@@ -91,6 +91,17 @@ bool write_paravirtual_clock(Cpu& cpu, uint32_t index, uint64_t value) {
     if ((value & kEnabled) != 0) publish_system_time(cpu, value & ~kEnabled);
   }
   return true;
+}
+
+uint64_t paravirtual_time(Cpu& cpu) {
+  if ((cpu.paravirtual.system_time & kEnabled) == 0) return 0;
+  TimeInfo info;
+  if (!cpu.environment().memory_map.read(cpu.paravirtual.system_time & ~kEnabled, &info, sizeof(info))) return 0;
+  constexpr int kWidth = 64;
+  const uint64_t ticks = cpu.tsc() - info.tsc_timestamp;
+  if (info.shift <= -kWidth || info.shift >= kWidth) return 0;  // the guest's own doing
+  const uint64_t shifted = info.shift < 0 ? ticks >> -info.shift : ticks << info.shift;
+  return info.system_time + static_cast<uint64_t>(static_cast<unsigned __int128>(shifted) * info.multiplier >> 32);
 }
 
 }  // namespace calco::cpu

@@ -15,4 +15,7 @@ namespace calco::cpu {
 bool read_paravirtual_clock(const Cpu& cpu, uint32_t index, uint64_t& value);
 bool write_paravirtual_clock(Cpu& cpu, uint32_t index, uint64_t value);
 
+// What the guest computes from its page of the processor's clock now, in ns; 0 where it has none.
+uint64_t paravirtual_time(Cpu& cpu);
+
 }  // namespace calco::cpu

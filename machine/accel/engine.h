@@ -28,8 +28,17 @@ class Engine {
 
   // The board is there; nothing runs. Device lock held. The board outlives the engine's use.
   virtual void attach(PcBoard& /*board*/) {}
+  // Undoes attach(), its accelerators being gone: another engine goes on with the guest. Every processor paused, device
+  // lock held.
+  virtual void detach(PcBoard& /*board*/) {}
   // After attach(): the part for processor `index`, which the engine outlives.
   virtual std::unique_ptr<Accelerator> make_accelerator(unsigned index) = 0;
+
+  // Why this engine, not yet attached, cannot go on with the guest of another, in one line; empty: it can. Every
+  // processor paused. The default is for engines of which the guest sees Calco's own processor.
+  virtual std::string refusal(const PcBoard& board) const;
+  // Why its guest cannot do without this engine; empty: it can.
+  virtual std::string hold() const { return {}; }
 
   // Guest time stands still from now on, and goes on. Every processor paused, device lock held.
   virtual void time_stops() {}

@@ -1,5 +1,7 @@
 #include "machine/accel/engine_choice.h"
 
+#include <algorithm>
+#include <array>
 #include <cstdio>
 #include <system_error>
 #include <utility>
@@ -10,8 +12,11 @@
 
 #if defined(__linux__) && defined(__x86_64__)
 #define CALCO_KVM 1
+#include <cpuid.h>
+
 #include "machine/accel/kvm/kvm_capabilities.h"
 #include "machine/accel/kvm/kvm_engine.h"
+#include "machine/accel/kvm/kvm_machine.h"
 #endif
 
 namespace calco::machine {
@@ -74,6 +79,18 @@ class Chooser {
   const std::function<void(const std::string&)> give_up_;
 };
 
+// -accel auto and tcg may stand for either or for the translator.
+AcceleratorOptions settings_for(const MachineConfig& config, const std::string& name) {
+  for (const std::string_view written : {std::string_view(name), std::string_view("tcg"), std::string_view("auto")}) {
+    const auto found = std::ranges::find(config.accelerators, written, &AcceleratorOptions::name);
+    if (found == config.accelerators.end()) continue;
+    AcceleratorOptions settings = *found;
+    settings.name = name;
+    return settings;
+  }
+  return {.name = name};
+}
+
 }  // namespace
 
 EngineChoice choose_engine(const MachineConfig& config, Log& log, std::function<void(const std::string&)> give_up) {
@@ -95,5 +112,49 @@ EngineChoice choose_engine(const MachineConfig& config, Log& log, std::function<
   }
   throw OptionError("-accel", "names no engine");
 }
+
+EngineChoice make_engine(const MachineConfig& config, std::string_view name, Log& log,
+                         std::function<void(const std::string&)> give_up) {
+  constexpr std::array<std::string_view, 3> kNames = {"interp", "jit", "kvm"};
+  if (std::ranges::find(kNames, name) == kNames.end()) {
+    throw OptionError("accel", fmt::format("'{}' is no engine; possible are interp, jit and kvm", name));
+  }
+  EngineChoice choice;
+  try {
+    choice.engine = Chooser(log, std::move(give_up)).make(settings_for(config, std::string(name)), choice.reason);
+  } catch (const std::system_error& error) {
+    choice.reason = error.what();
+  }
+  if (choice.engine == nullptr) throw OptionError("accel", fmt::format("{}: {}", name, choice.reason));
+  choice.reason += " (in the monitor)";
+  return choice;
+}
+
+#if defined(CALCO_KVM)
+namespace {
+
+// SDM vol. 2, CPUID: leaf 80000007H, EDX bit 8, invariant TSC.
+bool host_counter_is_steady() {
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+  return __get_cpuid(0x80000007, &eax, &ebx, &ecx, &edx) != 0 && (edx & 1u << 8) != 0;
+}
+
+}  // namespace
+
+TimeStampCounter::Options time_stamp_counter_for(const Engine& engine) {
+  const TimeStampCounter::Options own = engine.time_stamp_counter();
+  if (own.source == TimeStampCounter::Source::HostCounter || !host_counter_is_steady()) return own;
+  std::string reason;
+  const std::optional<KvmSystem> system = open_kvm(reason);
+  if (!system) return own;
+  try {
+    return {kvm_tsc_frequency(*system), TimeStampCounter::Source::HostCounter};
+  } catch (const std::system_error&) {
+    return own;
+  }
+}
+#else
+TimeStampCounter::Options time_stamp_counter_for(const Engine& engine) { return engine.time_stamp_counter(); }
+#endif
 
 }  // namespace calco::machine

@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "machine/accel/engine.h"
 #include "machine/core/log.h"
@@ -21,5 +22,14 @@ struct EngineChoice {
 // another follows; where none is left, OptionError says why and what to do.
 // `give_up`: an engine cannot go on with the guest (any vCPU thread); the text has several lines.
 EngineChoice choose_engine(const MachineConfig& config, Log& log, std::function<void(const std::string&)> give_up);
+
+// The engine of that name, with the settings that the configuration has for it, to go on with a running guest. Throws
+// OptionError, which names the monitor's command.
+EngineChoice make_engine(const MachineConfig& config, std::string_view name, Log& log,
+                         std::function<void(const std::string&)> give_up);
+
+// How the time-stamp counter of a machine that begins with `engine` counts: as KVM's where KVM can be used and the
+// host's counter is steady, because KVM may take the guest over later; else as the engine's.
+TimeStampCounter::Options time_stamp_counter_for(const Engine& engine);
 
 }  // namespace calco::machine

@@ -17,7 +17,7 @@ class JitAccelerator final : public Accelerator {
 
 JitEngine::JitEngine(const jit::JitOptions& options, Log& log) : options_(options), log_(log) {}
 
-// The board, and with it every processor, is gone already.
+// No processor uses it any more.
 JitEngine::~JitEngine() {
   if (jit_ != nullptr && log_.enabled(LogItem::Jit)) log_.print(LogItem::Jit, "{}", jit_->report());
 }
@@ -27,6 +27,11 @@ void JitEngine::attach(PcBoard& board) {
   board.group.set_code_listener(
       [translator = jit_.get()](uint64_t offset, uint64_t size) { translator->code_changes(offset, size); });
   for (const auto& processor : board.processors) processor->set_translator(jit_.get());
+}
+
+void JitEngine::detach(PcBoard& board) {
+  for (const auto& processor : board.processors) processor->set_translator(nullptr);
+  board.group.set_code_listener({});
 }
 
 std::unique_ptr<Accelerator> JitEngine::make_accelerator(unsigned) { return std::make_unique<JitAccelerator>(); }

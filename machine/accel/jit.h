@@ -16,6 +16,7 @@ class JitEngine final : public Engine {
 
   std::string_view name() const override { return "jit"; }
   void attach(PcBoard& board) override;
+  void detach(PcBoard& board) override;
   std::unique_ptr<Accelerator> make_accelerator(unsigned index) override;
   std::string describe() const override;
 

@@ -4,6 +4,7 @@
 #include <mutex>
 #include <utility>
 
+#include "machine/core/option_error.h"
 #include "machine/monitor/monitor_error.h"
 
 namespace calco::machine {
@@ -45,6 +46,14 @@ void GuestControl::inject_nmi() {
   for (const auto& apic : machine_.board().local_apics) {
     apic->set_lint1(true);
     apic->set_lint1(false);
+  }
+}
+
+void GuestControl::exchange_engine(const std::string& name) {
+  try {
+    machine_.exchange_engine(name);
+  } catch (const OptionError& error) {
+    throw MonitorError(error.what());
   }
 }
 

@@ -33,6 +33,8 @@ class GuestControl {
   void press_power_button() { machine_.press_power_button(); }
   // LINT1 of every processor, to which the PC wires NMI.
   void inject_nmi();
+  // Another engine goes on with the guest.
+  void exchange_engine(const std::string& name);
   void send_keys(std::vector<devices::KeyCode> keys, std::chrono::milliseconds hold);
   void dump_memory(const std::string& path, CoreAddresses addresses);
   std::vector<CharacterDevices::Entry> character_devices();

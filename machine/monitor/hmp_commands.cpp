@@ -57,6 +57,8 @@ std::span<const HmpCommands::Command> HmpCommands::commands() {
       {"sendkey", "", "keys [hold-ms]", "press keys: ctrl-alt-delete", 1, 2, false, &HmpCommands::send_key},
       {"nmi", "", "", "non-maskable interrupt to every processor", 0, 0, false, &HmpCommands::nmi},
       {"log", "", "items", "what to log, as -d says it; none", 1, 1, false, &HmpCommands::log},
+      {"accel", "", "[interp|jit|kvm]", "the engine that goes on with the guest; alone: which one runs", 0, 1, false,
+       &HmpCommands::accelerator},
       {"cpu", "", "index", "the processor that other commands show", 1, 1, false, &HmpCommands::select_processor},
       {"dump-guest-memory", "", "[-p] file", "ELF core for gdb and crash; -p: linear addresses", 1, 2, false,
        &HmpCommands::dump_guest_memory},
@@ -231,6 +233,12 @@ std::string HmpCommands::log(const Arguments& arguments) {
     for (const auto& processor : board.processors) processor->request(cpu::request::kTrace);
     return std::string();
   });
+}
+
+std::string HmpCommands::accelerator(const Arguments& arguments) {
+  if (arguments.words.empty()) return show_accelerator();
+  guest_.exchange_engine(arguments.words[0]);
+  return {};
 }
 
 std::string HmpCommands::select_processor(const Arguments& arguments) {

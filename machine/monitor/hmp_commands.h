@@ -64,6 +64,7 @@ class HmpCommands {
   std::string send_key(const Arguments& arguments);
   std::string nmi(const Arguments& arguments);
   std::string log(const Arguments& arguments);
+  std::string accelerator(const Arguments& arguments);
   std::string select_processor(const Arguments& arguments);
   std::string dump_guest_memory(const Arguments& arguments);
 

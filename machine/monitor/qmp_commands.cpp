@@ -18,6 +18,7 @@ using Type = QmpCommands::Type;
 
 constexpr Parameter kHumanCommand[] = {{"command-line", Type::String}, {"cpu-index", Type::Integer, true}};
 constexpr Parameter kSendKey[] = {{"keys", Type::Keys}, {"hold-time", Type::Integer, true}};
+constexpr Parameter kEngine[] = {{"engine", Type::String}};
 constexpr Parameter kDump[] = {{"paging", Type::Boolean}, {"protocol", Type::String}};
 
 const char* word_for(Type type) {
@@ -88,6 +89,7 @@ std::span<const QmpCommands::Command> QmpCommands::commands() {
       {"inject-nmi", {}, false, &QmpCommands::inject_nmi},
       {"send-key", kSendKey, false, &QmpCommands::send_key},
       {"dump-guest-memory", kDump, false, &QmpCommands::dump_guest_memory},
+      {"x-calco-set-accel", kEngine, false, &QmpCommands::set_accelerator},
   };
   return kCommands;
 }
@@ -220,6 +222,11 @@ Json QmpCommands::send_key(const Json& arguments) {
   for (const Json& key : arguments["keys"]) keys.push_back(key_of(key));
   if (keys.size() > KeySender::kMostKeys) throw QmpError("Parameter 'keys' has too many keys");
   guest_.send_keys(std::move(keys), std::chrono::milliseconds(hold));
+  return nothing();
+}
+
+Json QmpCommands::set_accelerator(const Json& arguments) {
+  guest_.exchange_engine(arguments["engine"].get<std::string>());
   return nothing();
 }
 

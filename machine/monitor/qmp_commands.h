@@ -60,6 +60,7 @@ class QmpCommands {
   Json inject_nmi(const Json& arguments);
   Json send_key(const Json& arguments);
   Json dump_guest_memory(const Json& arguments);
+  Json set_accelerator(const Json& arguments);
 
   GuestControl& guest_;
 };

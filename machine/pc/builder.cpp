@@ -73,6 +73,7 @@ class PcBuilder {
         [this_group = &board_.group](uint64_t offset, uint64_t size) { this_group->code_changed(offset, size); });
     board_.map.add_listener([this_board = &board_] {
       for (const auto& processor : this_board->processors) processor->request(cpu::request::kFlushTlb);
+      if (this_board->memory_listener) this_board->memory_listener();
     });
   }
 

@@ -112,6 +112,8 @@ struct PcBoard {
   std::function<void(unsigned irq, bool level)> line_listener;
   std::function<void(bool connected)> pit_connection_listener;
   bool local_apics_in_kernel = false;
+  // For an engine that follows the memory map; may be empty. Called after each of its commits, device lock held.
+  std::function<void()> memory_listener;
 
   std::vector<std::unique_ptr<ProcessorSocket>> sockets;
   std::vector<std::unique_ptr<devices::LocalApic>> local_apics;

@@ -20,11 +20,13 @@ class TimeStampCounter {
   struct Options {
     uint64_t frequency = 1'000'000'000;  // Hz; with Source::HostCounter that of the host's
     Source source = Source::Clock;
+    bool operator==(const Options&) const = default;
   };
 
   // Begins at 0, running. `clock` outlives it.
   TimeStampCounter(const Clock& clock, Options options);
 
+  const Options& options() const { return options_; }
   uint64_t frequency() const { return options_.frequency; }
   uint64_t now() const;
   // What is to be added to the host's counter to get this one; for Source::HostCounter, while running.

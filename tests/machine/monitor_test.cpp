@@ -363,5 +363,52 @@ TEST(MonitorOnMux, ControlACSwitchesBetweenSerialPortAndMonitor) {
   EXPECT_THAT(client.receive_until("(calco) "), HasSubstr("VM status: running"));
 }
 
+// --- Exchange of engines ---------------------------------------------------------------------------------------------
+
+// The guest counts in EAX; it goes on from where it was.
+TEST_F(MonitorTest, AnotherEngineGoesOnWithTheGuest) {
+  start({"-accel", "interp"});
+  EXPECT_THAT(command("accel"), StartsWith("interp: asked for\r\n"));
+  for (const char* engine : {"jit", "interp", "jit", "jit"}) {
+    const std::string count = command("print $eax");
+    EXPECT_EQ(command(fmt::format("accel {}", engine)), "");
+    EXPECT_THAT(command("info accel"), StartsWith(fmt::format("{}: asked for (in the monitor)\r\n", engine)));
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    EXPECT_NE(command("print $eax"), count);
+    EXPECT_EQ(command("info status"), "VM status: running\r\n");
+  }
+}
+
+TEST_F(MonitorTest, AStoppedGuestStaysStoppedUnderAnotherEngine) {
+  start({"-accel", "jit"});
+  command("stop");
+  const std::string count = command("print $eax");
+  EXPECT_EQ(command("accel interp"), "");
+  EXPECT_EQ(command("info status"), "VM status: paused\r\n");
+  EXPECT_EQ(command("print $eax"), count);
+  command("cont");
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  EXPECT_NE(command("print $eax"), count);
+}
+
+TEST_F(MonitorTest, GuestKeepsItsEngineWhereTheOtherCannotBeHad) {
+  start({"-accel", "interp"});
+  EXPECT_THAT(command("accel nonsense"), HasSubstr("'nonsense' is no engine; possible are interp, jit and kvm"));
+  EXPECT_THAT(command("accel jit kvm"), StartsWith("usage: accel"));
+  EXPECT_THAT(command("accel"), StartsWith("interp: "));
+  const std::string count = command("print $eax");
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  EXPECT_NE(command("print $eax"), count);
+}
+
+// All that the interpreter has is more than any KVM lets a guest see.
+TEST_F(MonitorTest, KvmRefusesAGuestThatWasShownMore) {
+  start({"-accel", "interp", "-cpu", "max"});
+  const std::string answer = command("accel kvm");
+  EXPECT_THAT(answer, StartsWith("accel: kvm: "));
+  EXPECT_THAT(command("accel"), StartsWith("interp: "));
+  EXPECT_EQ(command("info status"), "VM status: running\r\n");
+}
+
 }  // namespace
 }  // namespace calco::machine

@@ -263,5 +263,16 @@ TEST_F(QmpTest, ClientsMayLeaveMidway) {
   EXPECT_EQ(execute("query-status")["return"]["running"], true);
 }
 
+TEST_F(QmpTest, EngineIsExchanged) {
+  start_negotiated({"-accel", "interp"});
+  EXPECT_EQ(execute("x-calco-set-accel", {{"engine", "jit"}})["return"], Json::object());
+  EXPECT_EQ(machine_->machine().engine().name(), "jit");
+  EXPECT_EQ(error_class(execute("x-calco-set-accel", {{"engine", "nonsense"}})), "GenericError");
+  EXPECT_EQ(error_class(execute("x-calco-set-accel", {{"engine", 1}})), "GenericError");
+  EXPECT_EQ(error_class(execute("x-calco-set-accel")), "GenericError");
+  EXPECT_EQ(machine_->machine().engine().name(), "jit");
+  EXPECT_EQ(execute("query-status")["return"]["running"], true);
+}
+
 }  // namespace
 }  // namespace calco::machine

@@ -1,5 +1,6 @@
 #include "machine/accel/kvm/kvm_cpuid.h"
 
+#include <cpuid.h>
 #include <linux/kvm_para.h>
 
 #include <algorithm>
@@ -70,6 +71,14 @@ uint32_t supported_word(const std::vector<kvm_cpuid_entry2>& entries, const Word
   return (entry != nullptr ? entry->*place.value : 0) | place.ours;
 }
 
+// SSE3, PCLMULQDQ, SSSE3, SSE4.1, SSE4.2, MOVBE, POPCNT and AES, as far as the host's processor has them.
+uint32_t host_instructions(const WordPlace& place) {
+  constexpr uint32_t kStateless = bit(0) | bit(1) | bit(9) | bit(19) | bit(20) | bit(22) | bit(23) | bit(25);
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+  if (place.word != FeatureWord::Leaf1Ecx || __get_cpuid(1, &eax, &ebx, &ecx, &edx) == 0) return 0;
+  return ecx & kStateless;
+}
+
 bool has_subleaves(uint32_t leaf) { return leaf == 4 || leaf == 7 || leaf == 0xB || leaf == 0xD; }
 
 kvm_cpuid_entry2 make_entry(uint32_t leaf, uint32_t subleaf, const CpuidResult& result) {
@@ -107,6 +116,17 @@ std::vector<std::string> adapt_model_to_kvm(int system, CpuModel& model) {
   const kvm_cpuid_entry2* paravirtual = find(supported, kParavirtualFeatures, 0);
   model.offer_paravirtual(paravirtual != nullptr ? paravirtual->eax & kParavirtualOffered : 0);
   return lost;
+}
+
+std::vector<std::string> features_missing_in_kvm(int system, CpuModel model) {
+  const std::vector<kvm_cpuid_entry2> supported = supported_cpuid(system);
+  std::vector<std::string> missing;
+  for (const WordPlace& place : kPlaces) {
+    const uint32_t word = supported_word(supported, place) | host_instructions(place);
+    const auto names = model.restrict_features(place.word, word);
+    missing.insert(missing.end(), names.begin(), names.end());
+  }
+  return missing;
 }
 
 std::vector<kvm_cpuid_entry2> cpuid_entries(int system, const CpuModel& model, const cpu::Cpu& cpu) {

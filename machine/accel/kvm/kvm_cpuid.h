@@ -17,6 +17,10 @@ namespace calco::machine {
 // features that were lost.
 std::vector<std::string> adapt_model_to_kvm(int system, cpu::CpuModel& model);
 
+// The features of a model that a guest has seen and would miss under KVM. Instructions that need no state of their own
+// and that the host's processor executes are none of them, although a software KVM does not report them.
+std::vector<std::string> features_missing_in_kvm(int system, cpu::CpuModel model);
+
 // The processor's answers as KVM_SET_CPUID2 takes them.
 std::vector<kvm_cpuid_entry2> cpuid_entries(int system, const cpu::CpuModel& model, const cpu::Cpu& cpu);
 

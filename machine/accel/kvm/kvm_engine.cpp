@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 #include <linux/kvm.h>
 
+#include <algorithm>
 #include <utility>
 
+#include "cpu/system/paravirtual_clock.h"
 #include "machine/accel/kvm/kvm_call.h"
 #include "machine/accel/kvm/kvm_cpuid.h"
 #include "machine/accel/kvm/kvm_machine.h"
@@ -60,7 +62,34 @@ void KvmEngine::attach(PcBoard& board) {
   board_ = &board;
   if (interrupts_ != nullptr) interrupts_->attach(board);
   memory_ = std::make_unique<KvmMemory>(machine_.get(), board.map, system_.capabilities.read_only_memory);
-  board.map.add_listener([memory = memory_.get()] { memory->update(); });
+  board.memory_listener = [memory = memory_.get()] { memory->update(); };
+  // Of an exchange: until now the guest was executed by its model.
+  board.model.execute_everything();
+  begin_clock();
+}
+
+void KvmEngine::detach(PcBoard& board) {
+  board.memory_listener = {};
+  processors_.clear();
+}
+
+std::string KvmEngine::refusal(const PcBoard& board) const {
+  if (irqchip_ != KernelIrqchip::Off) {
+    return fmt::format("with kernel-irqchip={} it must have the guest from the start", name_of(irqchip_));
+  }
+  if (board.tsc.options() != time_stamp_counter()) {
+    return "the guest's time-stamp counter does not count as KVM's; KVM must be usable when the machine is started";
+  }
+  const std::vector<std::string> missing = features_missing_in_kvm(system_.descriptor.get(), board.model);
+  if (missing.empty()) return {};
+  return fmt::format("the guest was shown features that KVM lacks here; start with -cpu {},-{}", board.model.name(),
+                     fmt::join(missing, ",-"));
+}
+
+std::string KvmEngine::hold() const {
+  if (irqchip_ == KernelIrqchip::Off) return {};
+  return fmt::format("with kernel-irqchip={} interrupts are in the kernel; start with kernel-irqchip=off",
+                     name_of(irqchip_));
 }
 
 std::unique_ptr<Accelerator> KvmEngine::make_accelerator(unsigned index) {
@@ -84,6 +113,17 @@ void KvmEngine::devices_reset() {
 }
 
 // --- kvm-clock -------------------------------------------------------------------------------------------------------
+
+// Goes on where another engine, or KVM before it, has brought the guest's clock; else at the time-stamp counter's.
+void KvmEngine::begin_clock() {
+  constexpr uint64_t kNanoseconds = 1'000'000'000;
+  stopped_clock_ =
+      static_cast<uint64_t>(static_cast<unsigned __int128>(board_->tsc.now()) * kNanoseconds / tsc_frequency_);
+  for (const auto& processor : board_->processors) {
+    stopped_clock_ = std::max(stopped_clock_, cpu::paravirtual_time(*processor));
+  }
+  time_goes_on();
+}
 
 void KvmEngine::time_stops() {
   kvm_clock_data clock{};

@@ -32,6 +32,9 @@ class KvmEngine final : public Engine {
   void adapt(cpu::CpuModel& model) override;
   TimeStampCounter::Options time_stamp_counter() const override;
   void attach(PcBoard& board) override;
+  void detach(PcBoard& board) override;
+  std::string refusal(const PcBoard& board) const override;
+  std::string hold() const override;
   std::unique_ptr<Accelerator> make_accelerator(unsigned index) override;
   void time_stops() override;
   void time_goes_on() override;
@@ -41,6 +44,8 @@ class KvmEngine final : public Engine {
   KvmMemory& memory() { return *memory_; }
 
  private:
+  void begin_clock();
+
   const KvmSystem system_;
   const KernelIrqchip irqchip_;
   Log& log_;

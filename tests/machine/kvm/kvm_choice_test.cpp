@@ -137,5 +137,100 @@ TEST(KvmMachine, PausesAndGoesOnInALoop) {
   EXPECT_GT(second, first);
 }
 
+// --- Exchange --------------------------------------------------------------------------------------------------------
+
+// The guest counts in ESI and reads the time-stamp counter, which must not go back: it would halt for ever.
+// rdtsc; mov ecx,eax; mov ebx,edx; l: rdtsc; cmp edx,ebx; jb bad; ja ok; cmp eax,ecx; jb bad; ok: mov ecx,eax;
+// mov ebx,edx; inc esi; jmp l; bad: cli; hlt
+constexpr std::initializer_list<uint8_t> kWatchTime = {
+    0x0F, 0x31, 0x66, 0x89, 0xC1, 0x66, 0x89, 0xD3, 0x0F, 0x31, 0x66, 0x39, 0xDA, 0x72, 0x11, 0x77, 0x05,
+    0x66, 0x39, 0xC8, 0x72, 0x0A, 0x66, 0x89, 0xC1, 0x66, 0x89, 0xD3, 0x66, 0x46, 0xEB, 0xE8, 0xFA, 0xF4};
+
+class ExchangedMachine {
+ public:
+  explicit ExchangedMachine(std::vector<std::string> options) : guest_(kWatchTime, std::move(options)) {}
+
+  // What is said where it cannot be done.
+  std::string exchange(const std::string& engine) {
+    std::promise<std::string> answer;
+    guest_.machine().post([&] {
+      try {
+        guest_.machine().exchange_engine(engine);
+        answer.set_value({});
+      } catch (const OptionError& error) {
+        answer.set_value(error.what());
+      }
+    });
+    return answer.get_future().get();
+  }
+  // The guest has gone on since the last call.
+  bool goes_on() {
+    const uint64_t before = count_;
+    for (int wait = 0; wait < 500 && count_ == before; ++wait) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+      count_ = count();
+    }
+    return count_ != before;
+  }
+  std::string_view engine() { return guest_.machine().engine().name(); }
+
+ private:
+  uint64_t count() {
+    std::promise<uint64_t> value;
+    guest_.machine().post([&] {
+      guest_.machine().while_paused(
+          [&] { value.set_value(guest_.machine().board().processors[0]->registers[cpu::kRsi]); });
+    });
+    return value.get_future().get();
+  }
+
+  MonitoredMachine guest_;
+  uint64_t count_ = 0;
+};
+
+TEST(KvmExchange, EveryEngineGoesOnAndTimeNeverGoesBack) {
+  CALCO_NEEDS_KVM();
+  ExchangedMachine machine({"-accel", "jit"});
+  for (const char* engine : {"kvm", "interp", "kvm", "jit", "interp", "jit", "kvm", "jit"}) {
+    EXPECT_EQ(machine.exchange(engine), "");
+    EXPECT_EQ(machine.engine(), engine);
+    EXPECT_TRUE(machine.goes_on()) << engine;
+  }
+}
+
+TEST(KvmExchange, GuestThatBeganUnderKvmMayLeaveIt) {
+  CALCO_NEEDS_KVM();
+  ExchangedMachine machine({"-accel", "kvm"});
+  EXPECT_TRUE(machine.goes_on());
+  EXPECT_EQ(machine.exchange("jit"), "");
+  EXPECT_TRUE(machine.goes_on());
+  EXPECT_EQ(machine.exchange("kvm"), "");
+  EXPECT_TRUE(machine.goes_on());
+}
+
+TEST(KvmExchange, InterruptsInTheKernelHoldTheGuestThere) {
+  CALCO_NEEDS_KVM();
+  ExchangedMachine machine({"-accel", "kvm,kernel-irqchip=split"});
+  EXPECT_THAT(machine.exchange("jit"), AllOf(HasSubstr("accel: jit: "), HasSubstr("kernel-irqchip=off")));
+  EXPECT_EQ(machine.engine(), "kvm");
+  EXPECT_TRUE(machine.goes_on());
+}
+
+TEST(KvmExchange, KernelsInterruptControllersCannotBeHadLater) {
+  CALCO_NEEDS_KVM();
+  ExchangedMachine machine({"-accel", "interp", "-accel", "kvm,kernel-irqchip=on"});
+  EXPECT_THAT(machine.exchange("kvm"), HasSubstr("kernel-irqchip=on"));
+  EXPECT_EQ(machine.engine(), "interp");
+  EXPECT_TRUE(machine.goes_on());
+}
+
+TEST(KvmExchange, HostProcessorHoldsTheGuestThere) {
+  CALCO_NEEDS_KVM();
+  ExchangedMachine machine({"-accel", "kvm", "-cpu", "host"});
+  EXPECT_THAT(machine.exchange("jit"), HasSubstr("-cpu host"));
+  EXPECT_EQ(machine.engine(), "kvm");
+  EXPECT_TRUE(machine.goes_on());
+}
+
 }  // namespace
 }  // namespace calco::machine
