@@ -26,7 +26,7 @@ struct JitOptions {
   bool links = true;                   // direct jumps within a page go from block to block
   opt::Options passes = {};
   bool exit_flags = true;  // look at the code behind a block: flags that it overwrites are not kept
-  bool llvm = false;       // the optimizing tier
+  bool llvm = true;        // the optimizing tier
   RegionOptions regions = {};
 };
 
