@@ -43,6 +43,20 @@ uint64_t now_nanoseconds() {
   return static_cast<uint64_t>(std::chrono::steady_clock::now().time_since_epoch() / std::chrono::nanoseconds(1));
 }
 
+// Shares out time among counters.
+class StopWatch {
+ public:
+  // What passed since the last call is `counter`'s.
+  void lap(std::atomic<uint64_t>& counter) {
+    const uint64_t now = now_nanoseconds();
+    count(counter, now - begin_);
+    begin_ = now;
+  }
+
+ private:
+  uint64_t begin_ = now_nanoseconds();
+};
+
 }  // namespace
 
 struct Jit::Source {
@@ -100,6 +114,7 @@ Jit::Jit(const JitOptions& options, cpu::ProcessorGroup& processors, const Cpu& 
       layout_(layout_of(any)),
       cache_(options.code_bytes),
       entries_(make_entries(cache_.code(), layout_)) {
+  if (options_.perf_map) perf_map_ = std::make_unique<PerfMap>();
   if (!options_.llvm) return;
   RegionOptions regions = options_.regions;
   regions.passes = options_.passes;
@@ -142,9 +157,7 @@ const cpu::TranslatedCode* Jit::translate(Cpu& cpu, const cpu::Block& block) {
     if (Translation* known = cache_.find(source.memory_offset, source.mode_key)) return known;
     if (cache_.counters.translations >= options_.limit) return nullptr;
   }
-  const uint64_t begin = now_nanoseconds();
   Translation* translation = translate_source(cpu, source);
-  count(counters.nanoseconds, now_nanoseconds() - begin);
   if (translation == nullptr) count(counters.refused);
   return translation;
 }
@@ -161,10 +174,15 @@ Translation* Jit::translate_source(Cpu& cpu, const Source& source) {
   const CodeSource code{std::span(worker->bytes).last(in_page), source.memory_offset, source.mode_key, features,
                         options_.maximum_instructions};
   Translation* translation = nullptr;
-  if (jit::translate(code, block)) {
+  StopWatch watch;
+  const bool translated = jit::translate(code, block);
+  if (translated) {
     worker->ranges.assign(1, {block.page_offset, block.byte_length});
     if (options_.exit_flags) look_behind(block, worker->bytes, features, worker->ranges);
     copy_ranges(worker->ranges, worker->bytes.data(), worker->code);
+  }
+  watch.lap(counters.frontend_time);
+  if (translated) {
     // From here on stores to these bytes are seen. Bytes that changed meanwhile are left to the interpreter, which
     // will ask again.
     for (const CodeRange& range : worker->ranges) {
@@ -176,9 +194,11 @@ Translation* Jit::translate_source(Cpu& cpu, const Source& source) {
       if (log_.enabled(LogItem::Op)) log_.print(LogItem::Op, "OP:\n{}", ir::print(block));
       opt::optimize(block, options_.passes, worker->scratch);
       if (log_.enabled(LogItem::OpOpt)) log_.print(LogItem::OpOpt, "OP after optimization:\n{}", ir::print(block));
+      watch.lap(counters.optimizer_time);
       std::unique_lock lock(mutex_);
       translation = cache_.find(source.memory_offset, source.mode_key);
       if (translation == nullptr) translation = publish(cpu, source, *worker, lock);
+      watch.lap(counters.baseline_time);
     }
   }
   return_worker(std::move(worker));
@@ -216,6 +236,9 @@ Translation* Jit::publish(Cpu& cpu, const Source& source, const Worker& worker, 
     translation->ranges = worker.ranges;
     translation->guest_code = worker.code;
     Translation& known = cache_.insert(std::move(translation));
+    if (perf_map_ != nullptr) {
+      perf_map_->add(known.entry, known.host_bytes, fmt::format("guest_{:x}", cpu.registers[cpu::kRip]));
+    }
     if (log_.enabled(LogItem::OutAsm) && cpu.environment().disassemble) {
       log_.print(LogItem::OutAsm, "OUT: {} bytes\n{}", known.host_bytes,
                  cpu.environment().disassemble(static_cast<const uint8_t*>(known.entry), known.host_bytes,
@@ -251,7 +274,9 @@ cpu::TranslationExit Jit::execute(Cpu& cpu, const cpu::TranslatedCode& code) {
   count(counters.entries);
   for (;;) {
     cpu.registers[cpu::kRip] &= kPageMask;
+    const uint64_t begin = options_.timing ? now_nanoseconds() : 0;
     entries_.baseline.enter(&cpu, next->entry);
+    if (options_.timing) count(counters.translated_time, now_nanoseconds() - begin);
     cpu.current_op = nullptr;
     switch (static_cast<ExitReason>(cpu.translation_exit_reason)) {
       case ExitReason::Link:
@@ -303,20 +328,66 @@ const cpu::TranslatedCode* Jit::improve(Cpu& cpu, Translation* hot) {
 
 // --- Report ----------------------------------------------------------------------------------------------------------
 
-std::string Jit::report() {
+namespace {
+
+void add_processor(Statistics& sum, Cpu& cpu) {
+  sum.interpreted_instructions += cpu.instructions_retired;
+  sum.interpreted_blocks += cpu.blocks_entered;
+  sum.decoded_blocks += cpu.blocks().counters.blocks_decoded;
+  sum.block_lookups += cpu.blocks().counters.lookups;
+  sum.tlb_misses += cpu.mmu().counters.misses;
+  sum.tlb_flushes += cpu.mmu().counters.flushes;
+  sum.address_spaces_reused += cpu.mmu().counters.address_spaces_reused;
+}
+
+}  // namespace
+
+void Jit::retire(Cpu& cpu) {
   std::lock_guard lock(mutex_);
+  add_processor(retired_, cpu);
+}
+
+Statistics Jit::statistics() {
+  std::lock_guard lock(mutex_);
+  Statistics result = retired_;
+  for (Cpu* processor : processors_.processors()) {
+    if (processor->translator() == this) add_processor(result, *processor);
+  }
   const TranslationCache::Counters& cache = cache_.counters;
-  return fmt::format(
-             "translations {} (known now {}), guest instructions {}, guest bytes {}, host bytes {}, refused {}\n"
-             "translator time {:.3f} s, code cache {} of {} bytes, evictions {}\n"
-             "links {}, invalidations {}, revivals {}\n"
-             "entries from the dispatch loop {}; exits: link {}, interpret {}, other {}\n",
-             cache.translations, cache_.known(), cache.guest_instructions, cache.guest_bytes, cache.host_bytes,
-             counters.refused.load(), static_cast<double>(counters.nanoseconds.load()) * 1e-9, cache_.code().used(),
-             cache_.code().size(), cache.evictions, cache.links, cache.invalidations, cache.revivals,
-             counters.entries.load(), counters.link_exits.load(), counters.interpret_exits.load(),
-             counters.next_exits.load()) +
-         (regions_ != nullptr ? regions_->report() : std::string());
+  result.translations = cache.translations;
+  result.known = cache_.known();
+  result.guest_instructions = cache.guest_instructions;
+  result.guest_bytes = cache.guest_bytes;
+  result.host_bytes = cache.host_bytes;
+  result.links = cache.links;
+  result.invalidations = cache.invalidations;
+  result.revivals = cache.revivals;
+  result.evictions = cache.evictions;
+  result.cache_used = cache_.code().used();
+  result.cache_size = cache_.code().size();
+  result.refused = counters.refused;
+  result.frontend_time = counters.frontend_time;
+  result.optimizer_time = counters.optimizer_time;
+  result.baseline_time = counters.baseline_time;
+  result.translated_time = counters.translated_time;
+  result.entries = counters.entries;
+  result.link_exits = counters.link_exits;
+  result.interpret_exits = counters.interpret_exits;
+  result.next_exits = counters.next_exits;
+  if (regions_ != nullptr) {
+    result.regions_promoted = regions_->counters.promoted;
+    result.regions_published = regions_->counters.published;
+    result.regions_refused = regions_->counters.refused;
+    result.regions_dropped = regions_->counters.dropped;
+    result.region_instructions = regions_->counters.guest_instructions;
+  }
+  return result;
+}
+
+std::string Jit::report() {
+  const std::string text = statistics().text();
+  std::lock_guard lock(mutex_);
+  return text + (regions_ != nullptr ? regions_->report() : std::string());
 }
 
 }  // namespace calco::jit

@@ -12,7 +12,9 @@
 #include "jit/baseline/compiler.h"
 #include "jit/opt/pipeline.h"
 #include "jit/runtime/entries.h"
+#include "jit/runtime/perf_map.h"
 #include "jit/runtime/region_tier.h"
+#include "jit/runtime/statistics.h"
 #include "jit/runtime/translation_cache.h"
 
 namespace calco::jit {
@@ -28,6 +30,8 @@ struct JitOptions {
   bool exit_flags = true;  // look at the code behind a block: flags that it overwrites are not kept
   bool llvm = true;        // the optimizing tier
   RegionOptions regions = {};
+  bool perf_map = false;  // tell perf of the code (perf_map.h)
+  bool timing = false;    // count the time in translated code
 };
 
 // Threads: execute() and translate() on each vCPU's own thread, many at once; code_changes() on any. One lock guards
@@ -49,11 +53,15 @@ class Jit final : public cpu::Translator {
 
   struct Counters {
     std::atomic<uint64_t> entries = 0, link_exits = 0, interpret_exits = 0, next_exits = 0;
-    std::atomic<uint64_t> refused = 0;      // blocks that only the interpreter can execute
-    std::atomic<uint64_t> nanoseconds = 0;  // in the translator
+    std::atomic<uint64_t> refused = 0;  // blocks that only the interpreter can execute
+    std::atomic<uint64_t> frontend_time = 0, optimizer_time = 0, baseline_time = 0, translated_time = 0;
   } counters;
-  // For -d jit and `info jit`.
+  // Of the processors too, which do not execute meanwhile, or are gone and were retired.
+  Statistics statistics();
+  // The same to read, and what the optimizing tier has to say.
   std::string report();
+  // Keeps what `cpu` has counted; it executes no more.
+  void retire(cpu::Cpu& cpu);
 
  private:
   struct Source;
@@ -75,6 +83,8 @@ class Jit final : public cpu::Translator {
   TranslationCache cache_;
   Entries entries_;
   std::vector<std::unique_ptr<Worker>> workers_;
+  std::unique_ptr<PerfMap> perf_map_;
+  Statistics retired_;                   // what processors that are gone have counted
   std::unique_ptr<RegionTier> regions_;  // null: no optimizing tier
 };
 

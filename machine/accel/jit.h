@@ -23,6 +23,7 @@ class JitEngine final : public Engine {
  private:
   const jit::JitOptions options_;
   Log& log_;
+  cpu::ProcessorGroup* group_ = nullptr;
   std::unique_ptr<jit::Jit> jit_;
 };
 
