@@ -30,8 +30,10 @@ class JitFixture : public cpu::SystemFixture {
   static constexpr uint64_t kPageTable = kTables + 0x4000;
   static constexpr uint64_t kPresentWritable = 0x63;  // and accessed, dirty
 
+  // `options`: without the optimizing tier.
   explicit JitFixture(JitOptions options = {.threshold = 1}) {
     options.passes.verify = true;
+    options.llvm = false;
     jit = std::make_unique<Jit>(options, group, *cpu, log);
     group.set_code_listener([this](uint64_t offset, uint64_t size) { jit->code_changes(offset, size); });
     cpu->set_translator(jit.get());
