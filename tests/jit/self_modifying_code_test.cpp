@@ -121,7 +121,7 @@ TEST_F(SelfModifyingCode, OtherBlockOfTheSamePage) {
   load_caller(kFunction, kFunction);
   run();
   EXPECT_EQ(reg(kRbx), kSumFromOneToTen);
-  EXPECT_GE(jit->statistics().invalidations, 9u);
+  EXPECT_GE(jit->statistics().invalidations, 1u);
 }
 
 TEST_F(SelfModifyingCode, OtherPage) {
@@ -129,7 +129,7 @@ TEST_F(SelfModifyingCode, OtherPage) {
   load_caller(kFarFunction, kFarFunction);
   run();
   EXPECT_EQ(reg(kRbx), kSumFromOneToTen);
-  EXPECT_GE(jit->statistics().invalidations, 9u);
+  EXPECT_GE(jit->statistics().invalidations, 1u);
 }
 
 TEST_F(SelfModifyingCode, StoresThroughAnotherMappingOfThePage) {
@@ -144,12 +144,10 @@ TEST_F(SelfModifyingCode, CodeExecutedThroughAnotherMappingOfThePage) {
   load_caller(kAlias + kFarFunction, kFarFunction);
   run();
   EXPECT_EQ(reg(kRbx), kSumFromOneToTen);
-  const uint64_t translations = jit->statistics().translations;
   load_answer(kFarFunction, 1);
   load_caller(kFarFunction, kAlias + kFarFunction);
   run();
   EXPECT_EQ(reg(kRbx), kSumFromOneToTen);
-  EXPECT_GT(jit->statistics().translations, translations);
 }
 
 TEST_F(SelfModifyingCode, TwoMappingsOfAPageShareATranslation) {
@@ -323,8 +321,13 @@ TEST_F(ForeignStores, AnotherProcessorChangesCodeThatExecutes) {
 
 TEST_F(SelfModifyingCode, BytesThatReturnReviveTheirTranslation) {
   GuestCode code;
+  Xbyak::Label again;
   code.mov(rsi, kFarFunction);
+  code.mov(ecx, 5000);  // what changes often is interpreted for longer
+  code.L(again);
   code.call(rsi);
+  code.dec(ecx);
+  code.jnz(again);
   code.hlt();
   load(code);
   load_answer(kFarFunction, 1);
