@@ -1,9 +1,10 @@
 // Guest memory: the software TLB of cpu/mmu/tlb.h, and host addresses.
+#include <llvm/IR/MDBuilder.h>
+
 #include <cstddef>
 
 #include "cpu/mmu/tlb.h"
 #include "jit/llvm/lowering.h"
-#include <llvm/IR/MDBuilder.h>
 
 namespace calco::jit {
 
@@ -36,8 +37,10 @@ Lowering::Access Lowering::access(const ir::Instruction& instruction, unsigned s
 // end never does.
 Value* Lowering::touched_page(const Access& access) {
   if (access.aligned) {
-    // The bits below the size take part in the comparison. An aligned access crosses nothing.
-    return builder_.CreateAnd(access.linear, ~kPageOffset | (access.size - 1));
+    // The bits below the size take part in the comparison, moved up: the lowest bit is that of kTlbSlow, and a
+    // misaligned address must not look like the tag of a slow page. An aligned access crosses nothing.
+    Value* const misaligned = builder_.CreateShl(builder_.CreateAnd(access.linear, access.size - 1), 1);
+    return builder_.CreateOr(builder_.CreateAnd(access.linear, ~kPageOffset), misaligned);
   }
   Value* const last = builder_.CreateAdd(access.linear, builder_.getInt64(access.size - 1));
   return builder_.CreateAnd(last, ~kPageOffset);

@@ -316,6 +316,27 @@ TEST_P(Loop, CrossesIntoThePageThatItMetLast) {
   EXPECT_EQ(rig.slow_loads, 2u);
 }
 
+// A tag with kTlbSlow looks like an address whose lowest bit is set.
+TEST_P(Loop, TakesNoMisalignedAddressForASlowPage) {
+  LlvmRig rig(options());
+  rig.read_only = true;
+  ir::Block block;
+  ir::Builder builder(block);
+  constexpr std::array kNothing = {ir::kNoValue, ir::kNoValue, ir::kNoValue};
+  builder.begin_guest_instruction(0x10, 4);
+  const ir::Value address = builder.get_register(cpu::kRsi);
+  builder.append(ir::Opcode::HostAddress, ir::Type::I64, {address, ir::kNoValue, ir::kNoValue}, 0,
+                 16 | ir::kHostWrite | ir::kHostAligned);
+  builder.append(ir::Opcode::Leave, ir::Type::Void, kNothing, 0, 0x14);
+  rig.compile({block});
+  for (unsigned round = 1; round < 4; ++round) {
+    rig.reg(cpu::kRsi) = TranslationRig::kMemory + 1;
+    rig.enter(rig.region->entry());
+    EXPECT_EQ(rig.offset(), 0x10u);
+    EXPECT_EQ(rig.slow_host_addresses, round);
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(PageCache, Loop, testing::Bool());
 
 // --- Random regions against the evaluator ----------------------------------------------------------------------------
