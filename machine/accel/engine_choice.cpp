@@ -148,7 +148,7 @@ TimeStampCounter::Options time_stamp_counter_for(const Engine& engine) {
   const std::optional<KvmSystem> system = open_kvm(reason);
   if (!system) return own;
   try {
-    return {kvm_tsc_frequency(*system), TimeStampCounter::Source::HostCounter};
+    return kvm_time_stamp_counter(kvm_tsc_frequency(*system));
   } catch (const std::system_error&) {
     return own;
   }

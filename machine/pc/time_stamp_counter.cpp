@@ -9,7 +9,7 @@
 namespace calco::machine {
 
 TimeStampCounter::TimeStampCounter(const Clock& clock, Options options)
-    : clock_(clock), options_(options), offset_(0 - host_counter()) {}
+    : clock_(clock), options_(options), offset_(options.host_value ? 0 : 0 - host_counter()) {}
 
 uint64_t TimeStampCounter::host_counter() {
 #if defined(__x86_64__)

@@ -20,10 +20,11 @@ class TimeStampCounter {
   struct Options {
     uint64_t frequency = 1'000'000'000;  // Hz; with Source::HostCounter that of the host's
     Source source = Source::Clock;
+    bool host_value = false;  // Source::HostCounter: begins at the host's value instead of 0
     bool operator==(const Options&) const = default;
   };
 
-  // Begins at 0, running. `clock` outlives it.
+  // Begins running, at 0 unless the options say otherwise. `clock` outlives it.
   TimeStampCounter(const Clock& clock, Options options);
 
   const Options& options() const { return options_; }

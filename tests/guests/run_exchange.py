@@ -161,7 +161,7 @@ def ask(guest, command, answer):
 
 
 def power_off(guest):
-    ask(guest, "dmesg | grep -cE 'WARNING|BUG:|unstable|stall'", r"\n0\s")
+    ask(guest, "dmesg | grep -E 'WARNING|BUG:|skew is|stall'; echo $?", r"\n1\s")
     guest.sendline("poweroff -f")
     guest.expect("Power down")
     guest.expect(pexpect.EOF)

@@ -55,7 +55,7 @@ void KvmEngine::adapt(cpu::CpuModel& model) {
 }
 
 TimeStampCounter::Options KvmEngine::time_stamp_counter() const {
-  return {tsc_frequency_, TimeStampCounter::Source::HostCounter};
+  return kvm_time_stamp_counter(tsc_frequency_);
 }
 
 void KvmEngine::attach(PcBoard& board) {
