@@ -87,8 +87,8 @@ class Machine {
   const MachineConfig& config() const { return config_; }
   // Runs `task` while no processor executes, with the device lock held; then the guest goes on as before.
   void while_paused(const Task& task);
-  // Another engine (interp, jit, kvm) goes on with the guest, running or not. Throws OptionError where it cannot; the
-  // guest then stays with its engine.
+  // Another engine (interp, jit, kvm) goes on with the guest, running or not. Where it cannot, the guest stays with its
+  // engine; throws OptionError, std::system_error.
   void exchange_engine(std::string_view name);
   // The guest stands still, and its clock with it.
   void stop() { stop_as(RunState::Paused); }

@@ -2,9 +2,9 @@
 
 #include <exception>
 #include <mutex>
+#include <stdexcept>
 #include <utility>
 
-#include "machine/core/option_error.h"
 #include "machine/monitor/monitor_error.h"
 
 namespace calco::machine {
@@ -52,7 +52,7 @@ void GuestControl::inject_nmi() {
 void GuestControl::exchange_engine(const std::string& name) {
   try {
     machine_.exchange_engine(name);
-  } catch (const OptionError& error) {
+  } catch (const std::runtime_error& error) {
     throw MonitorError(error.what());
   }
 }
