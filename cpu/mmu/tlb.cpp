@@ -179,6 +179,7 @@ void Mmu::store_in_page(uint64_t linear, unsigned size, uint64_t value, Protecti
     const bool clean = map.memory().before_store(map.memory().offset_of(host), size);
     cpu_.blocks().process_invalidations();
     std::memcpy(host, &value, size);
+    note_written(host, size);
     if (clean && protection != Protection::UserAligned && !cpu_.has_data_breakpoint(page_of(linear))) {
       slot.entry.write = page_of(linear);
     }
@@ -272,6 +273,11 @@ uint8_t* Mmu::host_address(uint64_t linear, unsigned size, Access access, Protec
     if (clean && protection != Protection::UserAligned) slot.entry.write = page_of(linear);
   }
   return host;
+}
+
+void Mmu::note_written(const uint8_t* host, unsigned size) {
+  GuestMemory& memory = cpu_.environment().memory_map.memory();
+  memory.after_store(memory.offset_of(host), size);
 }
 
 const uint8_t* Mmu::fetch_address(uint64_t linear) {

@@ -1,6 +1,7 @@
 #include "jit/runtime/helpers.h"
 
 #include "cpu/mmu/paging.h"
+#include "cpu/system/processor_group.h"
 #include "jit/runtime/abi.h"
 
 namespace calco::jit {
@@ -49,6 +50,10 @@ uint8_t* find_host_address(cpu::CpuState* state, uint64_t linear, uint32_t site)
     host = cpu.mmu().host_address(linear, size, cpu::Access::Read, protection);
   } else if (!cpu.mmu().write_meets_code(linear, size, protection, site_stack(site))) {
     host = cpu.mmu().host_address(linear, size, cpu::Access::Write, protection);
+    // Another processor may translate code in the page before the write; the interpreter looks again behind it.
+    const GuestMemory& memory = cpu.environment().memory_map.memory();
+    const bool others = cpu.environment().group.processors().size() > 1;
+    if (host != nullptr && others && memory.code_granules(memory.offset_of(host)) != 0) host = nullptr;
   }
   cpu.registers[cpu::kRip] -= site_page_offset(site);
   return host;

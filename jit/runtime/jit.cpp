@@ -211,6 +211,13 @@ Translation* Jit::publish(Cpu& cpu, const Source& source, const Worker& worker, 
   const GuestMemory& memory = cpu.environment().memory_map.memory();
   const uint8_t* live = memory.data() + source.memory_offset;
   const size_t in_page = kPageSize - source.memory_offset % kPageSize;
+  // Whoever stored to the code since it was marked has taken the marks away, and found nothing to drop yet.
+  const auto still_marked = [&] {
+    uint64_t marks = 0;
+    for (const CodeRange& range : worker.ranges) marks |= GuestMemory::granule_mask(range.page_offset, range.size);
+    return (memory.code_granules(source.memory_offset) & marks) == marks;
+  };
+  if (!still_marked()) return nullptr;
   if (Translation* revived = cache_.revive(source.memory_offset, source.mode_key, live, in_page)) return revived;
   const baseline::Options baseline_options{.count_entries = regions_ != nullptr,
                                            .hot_threshold = options_.regions.threshold};
@@ -225,10 +232,7 @@ Translation* Jit::publish(Cpu& cpu, const Source& source, const Worker& worker, 
       lock.lock();
       continue;
     }
-    // Whoever stored to the code since it was marked has taken the marks away, and found nothing to drop yet.
-    uint64_t marks = 0;
-    for (const CodeRange& range : worker.ranges) marks |= GuestMemory::granule_mask(range.page_offset, range.size);
-    if ((memory.code_granules(source.memory_offset) & marks) != marks) return nullptr;
+    if (!still_marked()) return nullptr;
     translation->memory_offset = source.memory_offset;
     translation->mode_key = source.mode_key;
     translation->byte_length = block.byte_length;

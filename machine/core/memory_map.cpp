@@ -199,6 +199,7 @@ bool MemoryMap::write(uint64_t address, const void* data, uint64_t size, bool sm
       if (range->writable) {
         memory_.before_store(memory_.offset_of(host), part);
         std::memcpy(host, in, part);
+        memory_.after_store(memory_.offset_of(host), part);
       }
     } else {
       part = access_size(address, std::min(size, range->last - address + 1));
