@@ -135,6 +135,12 @@ void Cpu::step() {
 // Serves requests at an instruction boundary, in the order of priority of SDM vol. 3, table 6-2. True: leave with
 // `exit`.
 bool Cpu::handle_requests(RunExit& exit) {
+  // The usual one: IF was set.
+  const bool only_interrupt = exit_request.load() == request::kInterrupt;
+  if (only_interrupt && activity == Activity::Running && !interrupt_shadow && !events_held_) {
+    take_interrupt();
+    return false;
+  }
   const auto take = [this](uint32_t bit) { return (exit_request.fetch_and(~bit) & bit) != 0; };
   if ((log().items() & kBlockItems) == 0) take(request::kTrace);
   if (take(request::kExclusive)) environment_.group.pause_point();

@@ -1,6 +1,7 @@
 // CLC, STC, CMC, CLD, STD, CLI, STI, LAHF, SAHF, SALC.
 #include "cpu/exec/handlers.h"
 #include "cpu/exec/integer.h"
+#include "cpu/exec/translation.h"
 #include "cpu/mmu/access.h"
 
 namespace calco::cpu {
@@ -32,6 +33,12 @@ void set_interrupt(Cpu& cpu, const Op&) {
   cpu.recheck_interrupts();
 }
 
+void set_interrupt_behind_next(Cpu& cpu, const Op&) {
+  if (cpu.protected_mode() && cpu.cpl > cpu.iopl()) cpu.raise(kGeneralProtection, 0);
+  cpu.system_flags |= rflags::kIf;
+  cpu.recheck_interrupts();
+}
+
 void load_ah(Cpu& cpu, const Op&) {
   write_register<uint8_t>(cpu, kAhField,
                           static_cast<uint8_t>((arithmetic_flags(cpu.flags) & kLowFlags) | rflags::kFixed));
@@ -42,6 +49,10 @@ void store_ah(Cpu& cpu, const Op&) {
 void set_al_from_carry(Cpu& cpu, const Op&) { write_register<uint8_t>(cpu, 0, carry_flag(cpu.flags) ? 0xFF : 0); }
 
 }  // namespace
+
+CALCO_HANDLER_CONVENTION void enable_interrupts_behind_next(Cpu* cpu, const Op* op, TlbEntry* tlb) {
+  [[clang::musttail]] return plain<&set_interrupt_behind_next>(cpu, op, tlb);
+}
 
 Selection select_flag(const decode::Instruction& instruction, Op& op) {
   switch (instruction.mnemonic) {

@@ -45,6 +45,10 @@ CALCO_HANDLER_CONVENTION void enter_translation(Cpu* cpu, const Op* op, TlbEntry
 // ... where there is none to be had.
 CALCO_HANDLER_CONVENTION void skip_entry(Cpu* cpu, const Op* op, TlbEntry* tlb);
 
+// STI where the next instruction follows in the same translation, whatever happens: no interrupt is taken between the
+// two, so there is no need for an interrupt shadow.
+CALCO_HANDLER_CONVENTION void enable_interrupts_behind_next(Cpu* cpu, const Op* op, TlbEntry* tlb);
+
 // Makes `op` count from the start again.
 void reset_entry(Op& op, uint32_t threshold);
 

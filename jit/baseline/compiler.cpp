@@ -67,11 +67,12 @@ Outcome compile(const ir::Block& block, CodeCache& cache, const BaselineEntries&
   if (!host_supports(block)) return Outcome::Unsupported;
   uint8_t* memory = cache.allocate_code(kMaximumBytes);
   if (memory == nullptr) return Outcome::CacheFull;
-  translation.interpreted = std::make_unique<cpu::Op[]>(2 * block.interpreted.size());
-  for (size_t i = 0; i < block.interpreted.size(); ++i) {
-    translation.interpreted[2 * i] = block.interpreted[i];
-    translation.interpreted[2 * i + 1] = stop_operation();
-  }
+  const size_t operations = block.interpreted.size();
+  translation.interpreted = std::make_unique<cpu::Op[]>(operations + 2);
+  std::transform(block.interpreted.begin(), block.interpreted.end(), translation.interpreted.get(),
+                 [](const cpu::Op& op) { return op.handler != nullptr ? op : stop_operation(); });
+  translation.interpreted[operations] = stop_operation();
+  if (block.last) translation.interpreted[operations + 1] = *block.last;
   Emitter emitter(block, cache, entries, layout, options, translation, memory, kMaximumBytes);
   emitter.emit();
   translation.entry = cache.executable(memory);

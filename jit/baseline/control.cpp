@@ -134,9 +134,16 @@ void Emitter::emit_terminator(const Instruction& instruction) {
     }
     default:
       flush_vectors();
+      if (block_.last) return emit_interpret_at_end();
       add_to_rip(static_cast<int32_t>(instruction.immediate));
       return jump_to_entry(entries_.exit_interpret);
   }
+}
+
+void Emitter::emit_interpret_at_end() {
+  mov(r10, reinterpret_cast<uint64_t>(&translation_.interpreted[block_.interpreted.size() + 1]));
+  mov(ptr[host::state(layout_.exit_link)], r10);
+  jump_to_entry(entries_.interpret_at_end);
 }
 
 void Emitter::emit_branch(const Instruction& instruction) {
@@ -175,7 +182,7 @@ void Emitter::emit_interpret(const Instruction& instruction) {
   vectors_loaded_ = 0;
   preserve_all();
   const Reg64 operation = allocate();
-  mov(operation, reinterpret_cast<uint64_t>(&translation_.interpreted[2 * instruction.immediate]));
+  mov(operation, reinterpret_cast<uint64_t>(&translation_.interpreted[instruction.immediate]));
   mov(ptr[rsp + frame_slot(1)], operation);
   call_entry(entries_.interpret);
   host_flags_ = {};

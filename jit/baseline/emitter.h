@@ -168,6 +168,7 @@ class Emitter : public Xbyak::CodeGenerator {
   // --- vector.cpp
   // ------------------------------------------------------------------------------------------------------
   void emit_host_vector(const Instruction& instruction);
+  void emit_clear_upper_vectors();
   void load_vectors(unsigned mask);
   void store_vectors(unsigned mask);
   void move_vector(unsigned number, bool store);
@@ -181,6 +182,7 @@ class Emitter : public Xbyak::CodeGenerator {
   void emit_branch(const Instruction& instruction);
   void emit_bail_if(const Instruction& instruction);
   void emit_interpret(const Instruction& instruction);
+  void emit_interpret_at_end();
   void emit_probe();  // exact RIP in r10
   void emit_cold();
   void emit_bail(uint16_t page_offset);

@@ -102,6 +102,8 @@ void Emitter::emit_instruction() {
       return emit_atomic(instruction);
     case Opcode::AtomicCompareExchange:
       return emit_compare_exchange(instruction);
+    case Opcode::ClearUpperVectors:
+      return emit_clear_upper_vectors();
     case Opcode::Fence:
       return mfence();
     case Opcode::BailIf:

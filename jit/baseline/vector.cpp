@@ -41,6 +41,24 @@ void Emitter::flush_vectors() {
   vectors_dirty_ = 0;
 }
 
+// Cached registers keep their lower halves, and are written back whole; of the others only the state is changed.
+void Emitter::emit_clear_upper_vectors() {
+  constexpr int kHalf = 16, kQuadword = 8;
+  if (wide_vectors_) {
+    vzeroupper();
+    vectors_dirty_ |= vectors_loaded_;
+  }
+  const Reg64 zero = allocate();
+  xor_(zero.cvt32(), zero.cvt32());
+  host_flags_ = {};
+  const unsigned cached = wide_vectors_ ? vectors_loaded_ : 0;
+  for_each(0xFFFF & ~cached, [&](unsigned number) {
+    const int upper = kVectors + static_cast<int>(number * sizeof(cpu::VectorRegister)) + kHalf;
+    mov(ptr[host::state(upper)], zero);
+    mov(ptr[host::state(upper + kQuadword)], zero);
+  });
+}
+
 void Emitter::encode_vector(const ir::HostVectorInstruction& vector, int reg, int rm, bool memory) {
   const bool r = reg >= 8, b = rm >= 8;
   if (vector.vex) {

@@ -1,6 +1,9 @@
 // The loop over a block's instructions.
+#include <algorithm>
+
 #include "cpu/decode/row.h"
 #include "cpu/exec/handlers.h"
+#include "cpu/exec/translation.h"
 #include "jit/frontend/frontend.h"
 #include "jit/frontend/groups.h"
 
@@ -57,6 +60,37 @@ bool loads_mxcsr(const Instruction& instruction) {
   }
 }
 
+// x87 instructions that write no memory, and so cannot change the code of the next.
+bool changes_no_code(const Instruction& instruction) {
+  using decode::Mnemonic;
+  if (instruction.row->group != Group::X87) return false;
+  if (!instruction.has_memory()) return true;
+  switch (instruction.mnemonic) {
+    case Mnemonic::Fld:
+    case Mnemonic::Fild:
+    case Mnemonic::Fadd:
+    case Mnemonic::Fmul:
+    case Mnemonic::Fsub:
+    case Mnemonic::Fsubr:
+    case Mnemonic::Fdiv:
+    case Mnemonic::Fdivr:
+    case Mnemonic::Fiadd:
+    case Mnemonic::Fimul:
+    case Mnemonic::Fisub:
+    case Mnemonic::Fisubr:
+    case Mnemonic::Fidiv:
+    case Mnemonic::Fidivr:
+    case Mnemonic::Fcom:
+    case Mnemonic::Fcomp:
+    case Mnemonic::Ficom:
+    case Mnemonic::Ficomp:
+    case Mnemonic::Fldcw:
+      return true;
+    default:
+      return false;
+  }
+}
+
 class BlockTranslator {
  public:
   BlockTranslator(const CodeSource& source, ir::Block& block) : source_(source), block_(block), emit_(block) {}
@@ -67,6 +101,9 @@ class BlockTranslator {
   // False where the block has got its terminator.
   bool add_instruction();
   bool interpret(const Instruction& instruction);
+  void interpret_at_end(const Instruction& instruction, const cpu::Op& op);
+  void append_interpret(const Instruction& instruction, const cpu::Op& op);
+  bool next_can_follow(const Instruction& instruction) const;
   void end(Opcode opcode);
   std::span<const uint8_t> rest() const { return source_.bytes.subspan(block_.byte_length); }
   uint16_t offset() const { return static_cast<uint16_t>(block_.page_offset + block_.byte_length); }
@@ -75,6 +112,8 @@ class BlockTranslator {
   ir::Block& block_;
   Emitter emit_;
   bool translated_any_ = false;
+  size_t open_run_ = 0;  // as long as the block has so many operations, the last is an Interpret that may be continued
+  size_t last_instruction_ = ~size_t{0};  // the block ends when it has so many: behind the one that follows STI
 };
 
 bool BlockTranslator::run() {
@@ -87,7 +126,7 @@ bool BlockTranslator::run() {
 }
 
 bool BlockTranslator::add_instruction() {
-  if (rest().empty() || block_.guest.size() >= source_.maximum_instructions) {
+  if (rest().empty() || block_.guest.size() >= std::min<size_t>(source_.maximum_instructions, last_instruction_)) {
     end(Opcode::Jump);
     return false;
   }
@@ -105,6 +144,7 @@ bool BlockTranslator::add_instruction() {
     block_.code.resize(operations);
     block_.vectors.resize(vectors);
     if (!interpret(instruction)) {
+      if (block_.last) return false;
       block_.guest.pop_back();
       end(Opcode::Leave);
       return false;
@@ -116,16 +156,61 @@ bool BlockTranslator::add_instruction() {
   return outcome != Outcome::Ended;
 }
 
-// False where the interpreter ends blocks with the instruction, or raises #UD.
+// False where the interpreter ends blocks with the instruction, which may have ended this one too, or raises #UD.
 bool BlockTranslator::interpret(const Instruction& instruction) {
   cpu::Op op{.handler = nullptr};
   const cpu::Selection selection = cpu::lower(instruction, offset(), op);
-  if (selection.handler == nullptr || selection.ends_block || loads_mxcsr(instruction)) return false;
+  if (selection.handler == nullptr || loads_mxcsr(instruction)) return false;
   op.handler = selection.handler;
   op.instructions = static_cast<uint8_t>(block_.guest.size());
-  emit_.append(Opcode::Interpret, Type::Void, {ir::kNoValue, ir::kNoValue, ir::kNoValue}, 0, block_.interpreted.size());
-  block_.interpreted.push_back(op);
+  if (instruction.mnemonic == decode::Mnemonic::Sti && next_can_follow(instruction)) {
+    op.handler = &cpu::enable_interrupts_behind_next;
+    last_instruction_ = block_.guest.size() + 1;
+    append_interpret(instruction, op);
+    return true;
+  }
+  if (selection.ends_block) {
+    interpret_at_end(instruction, op);
+    return false;
+  }
+  append_interpret(instruction, op);
   return true;
+}
+
+// Interpreted operations that follow each other run on from one to the next, as they do in the interpreter.
+void BlockTranslator::append_interpret(const Instruction& instruction, const cpu::Op& op) {
+  if (open_run_ == block_.code.size() && open_run_ != 0) {
+    block_.interpreted.back() = op;
+  } else {
+    emit_.append(Opcode::Interpret, Type::Void, {ir::kNoValue, ir::kNoValue, ir::kNoValue}, 0,
+                 block_.interpreted.size());
+    block_.interpreted.push_back(op);
+  }
+  block_.interpreted.push_back(cpu::Op{.handler = nullptr});
+  open_run_ = changes_no_code(instruction) ? block_.code.size() : 0;
+  translated_any_ = true;
+}
+
+// Near transfers are not among what hands the state back: they go on to the interpreter's next block.
+void BlockTranslator::interpret_at_end(const Instruction& instruction, const cpu::Op& op) {
+  if (instruction.row->group == Group::Control) return;
+  end(Opcode::Leave);
+  block_.last = op;
+  block_.byte_length = static_cast<uint16_t>(block_.byte_length + instruction.length);
+  translated_any_ = true;
+}
+
+// Whether the instruction behind this one will be in the block too.
+bool BlockTranslator::next_can_follow(const Instruction& instruction) const {
+  if (block_.guest.size() >= source_.maximum_instructions) return false;
+  Instruction next;
+  if (decode::decode(rest().subspan(instruction.length), decode::CodeSize::Bits64, source_.features, next) !=
+      decode::Status::Ok) {
+    return false;
+  }
+  next.code_64 = true;
+  cpu::Op op{.handler = nullptr};
+  return cpu::lower(next, 0, op).handler != nullptr && next.row->group != Group::Control && !loads_mxcsr(next);
 }
 
 // The block's end in front of an instruction. A block without instructions is dropped anyway.

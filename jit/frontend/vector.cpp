@@ -100,7 +100,6 @@ bool only_interpreted(const decode::Row& row) {
     case Mnemonic::Vmaskmovpd:
     case Mnemonic::Vpmaskmovd:
     case Mnemonic::Vpmaskmovq:
-    case Mnemonic::Vzeroupper:
     case Mnemonic::Vzeroall:
     case Mnemonic::Vldmxcsr:
     case Mnemonic::Vstmxcsr:
@@ -370,6 +369,10 @@ Outcome translate_vector(Emitter& emit) {
   if ((emit.block().mode_key & wanted) == 0) return Outcome::Interpret;
   if (row.mnemonic == Mnemonic::Movnti) {
     emit.write(0, emit.read(1));
+    return Outcome::Next;
+  }
+  if (row.mnemonic == Mnemonic::Vzeroupper) {
+    emit.operation(Opcode::ClearUpperVectors, Type::Void);
     return Outcome::Next;
   }
   if (!host_executes(row) || only_interpreted(row)) return Outcome::Interpret;

@@ -12,6 +12,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -127,9 +128,13 @@ struct Block {
   bool flags_dead_if_not_taken = false;
   std::vector<GuestInstruction> guest;
   std::vector<Instruction> code;
-  // For Interpret: operations whose `offset` counts from the page's first byte.
+  // For Interpret: operations whose `offset` counts from the page's first byte. An empty one ends a run.
   std::vector<cpu::Op> interpreted;
   std::vector<HostVectorInstruction> vectors;
+  // Where the block ends in Leave: the operation of the instruction there, if it is one that ends blocks and hands a
+  // whole state back, with RIP behind it. A back end may run it and go on at that RIP; leaving is always right. The
+  // instruction then counts to `guest` and `byte_length`.
+  std::optional<cpu::Op> last;
 
   const Instruction& operator[](Value value) const { return code[value]; }
   const Instruction& terminator() const { return code.back(); }

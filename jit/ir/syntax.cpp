@@ -129,6 +129,7 @@ constexpr Syntax make(Opcode opcode) {
     case Opcode::AtomicCompareExchange:
       return row(kInteger, {kI64, kInteger | kLikeResult, kInteger | kLikeResult});
     case Opcode::Fence:
+    case Opcode::ClearUpperVectors:
       return row(kVoid);
 
     case Opcode::BailIf:

@@ -21,7 +21,7 @@ class LlvmRegion final : public CompiledRegion {
   const void* entry() const override { return linked->entry(); }
   std::span<const uint8_t> bytes() const override { return linked->bytes(); }
 
-  std::deque<InterpretedOperation> operations;  // that the code refers to
+  std::deque<InterpretedOperations> operations;  // that the code refers to
   std::unique_ptr<LinkedCode> linked;
 };
 

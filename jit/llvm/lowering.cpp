@@ -1,11 +1,10 @@
 #include "jit/llvm/lowering.h"
 
+#include <fmt/format.h>
 #include <llvm/IR/MDBuilder.h>
 
 #include <cstddef>
 #include <cstdio>
-
-#include <fmt/format.h>
 
 namespace calco::jit {
 
@@ -150,6 +149,8 @@ void Lowering::lower(const ir::Instruction& instruction, ir::Value number) {
     case Opcode::HostVector:
       value = lower_vector(instruction);
       return;
+    case Opcode::ClearUpperVectors:
+      return clear_upper_vectors();
     default:
       value = lower_integer(instruction);
   }
@@ -169,6 +170,7 @@ void Lowering::lower_terminator(const ir::Instruction& instruction) {
       return lower_indirect_jump(instruction);
     default:
       store_for_exit();
+      if (source_->last) return interpret_at_end();
       return leave(static_cast<int32_t>(instruction.immediate), ExitReason::Interpret);
   }
 }
@@ -264,8 +266,11 @@ void Lowering::tail_call(llvm::Function* function) {
 
 void Lowering::interpret(const ir::Instruction& instruction) {
   store_for_call();
-  input_.operations.push_back({source_->interpreted[instruction.immediate], input_.services.stop_operation()});
-  llvm::Constant* operation = builder_.getInt64(reinterpret_cast<uintptr_t>(&input_.operations.back()));
+  const std::vector<cpu::Op>& all = source_->interpreted;
+  InterpretedOperations& run = input_.operations.emplace_back(1, all[instruction.immediate]);
+  for (size_t i = instruction.immediate + 1; i < all.size() && all[i].handler != nullptr; ++i) run.push_back(all[i]);
+  run.push_back(input_.services.stop_operation());
+  llvm::Constant* operation = builder_.getInt64(reinterpret_cast<uintptr_t>(run.data()));
   call_runtime("interpret", input_.entries.interpret, builder_.getVoidTy(),
                {state_, llvm::ConstantExpr::getIntToPtr(operation, builder_.getPtrTy())});
   forget_pages();
@@ -276,6 +281,12 @@ void Lowering::interpret(const ir::Instruction& instruction) {
   }
   flags_ = {};
   bail_ = nullptr;
+}
+
+void Lowering::interpret_at_end() {
+  const InterpretedOperations& operation = input_.operations.emplace_back(1, *source_->last);
+  store_state(builder_.getInt64(reinterpret_cast<uintptr_t>(operation.data())), input_.layout.exit_link);
+  tail_call(tail_target("interpret_at_end", Thunk::Kind::Jump, input_.entries.interpret_at_end));
 }
 
 llvm::Function* Lowering::symbol(const std::string& name, Thunk::Kind kind, const void* target,

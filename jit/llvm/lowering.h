@@ -21,8 +21,8 @@
 
 namespace calco::jit {
 
-// An operation of the interpreter, and the one that makes it return.
-using InterpretedOperation = std::array<cpu::Op, 2>;
+// Operations of the interpreter, the last of which makes them return.
+using InterpretedOperations = std::vector<cpu::Op>;
 
 struct LoweringInput {
   const Region& region;
@@ -32,7 +32,7 @@ struct LoweringInput {
   const LinkCellSource& link_cell;
   bool page_cache;
   // The interpreter operations that the code refers to; as long-lived as the code.
-  std::deque<InterpretedOperation>& operations;
+  std::deque<InterpretedOperations>& operations;
 };
 
 // Makes one function of the module, in the convention of abi.h. Used once.
@@ -81,6 +81,7 @@ class Lowering {
   void leave(int32_t page_offset, ExitReason reason);
   void tail_call(llvm::Function* function);
   void interpret(const ir::Instruction& instruction);
+  void interpret_at_end();
   llvm::Function* symbol(const std::string& name, Thunk::Kind kind, const void* target, llvm::FunctionType* type,
                          unsigned convention);
   llvm::Function* tail_target(const std::string& name, Thunk::Kind kind, const void* target);
@@ -180,6 +181,7 @@ class Lowering {
 
   // lowering_vector.cpp
   llvm::Value* lower_vector(const ir::Instruction& instruction);
+  void clear_upper_vectors();
   // False where the instruction is of another kind.
   bool lower_vector_move(const ir::HostVectorInstruction& vector, const VectorSyntax& syntax, llvm::Value* argument,
                          llvm::Value*& result);

@@ -1,9 +1,9 @@
 // Vector instructions: the host's own, as inline assembly that LLVM neither folds nor commutes, so that NaNs and
 // sticky flags are exactly the host's. Moves and integer operations that are exact anyhow are LLVM's.
+#include <fmt/format.h>
 #include <llvm/IR/InlineAsm.h>
 #include <llvm/IR/Intrinsics.h>
 
-#include <fmt/format.h>
 #include "jit/llvm/lowering.h"
 #include "jit/llvm/vector_operands.h"
 
@@ -107,6 +107,10 @@ void Lowering::set_vector(unsigned number, Value* value, bool vex) {
     }
   }
   set(variable::kVector + number, value);
+}
+
+void Lowering::clear_upper_vectors() {
+  for (unsigned number = 0; number < 16; ++number) set_vector(number, get_vector(number, kXmmBytes), /*vex=*/true);
 }
 
 // --- LLVM's own operations

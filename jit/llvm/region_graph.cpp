@@ -19,6 +19,7 @@ VariableSet argument_variables() {
 namespace {
 
 constexpr VariableSet vectors_of(uint16_t registers) { return VariableSet{registers} << variable::kVector; }
+constexpr uint16_t kAllVectors = 0xFFFF;
 constexpr VariableSet kAccumulators = variable_bit(cpu::kRax) | variable_bit(cpu::kRdx);
 
 bool is_wide_arithmetic(Opcode opcode) {
@@ -33,6 +34,7 @@ VariableSet variables_written(const ir::Block& block, const ir::Instruction& ins
   if (instruction.opcode == Opcode::SetRegister) set |= variable_bit(instruction.auxiliary);
   if (is_wide_arithmetic(instruction.opcode)) set |= kAccumulators;
   if (instruction.opcode == Opcode::HostVector) set |= vectors_of(block.vectors[instruction.immediate].writes);
+  if (instruction.opcode == Opcode::ClearUpperVectors) set |= vectors_of(kAllVectors);
   if (instruction.opcode != Opcode::Interpret && (ir::info(instruction.opcode).effects & ir::kWritesFlags) != 0) {
     set |= kFlagVariables;
   }
@@ -44,6 +46,7 @@ VariableSet variables_read(const ir::Block& block, const ir::Instruction& instru
   if (instruction.opcode == Opcode::GetRegister) set |= variable_bit(instruction.auxiliary);
   if (is_wide_arithmetic(instruction.opcode)) set |= kAccumulators;
   if (instruction.opcode == Opcode::HostVector) set |= vectors_of(block.vectors[instruction.immediate].reads);
+  if (instruction.opcode == Opcode::ClearUpperVectors) set |= vectors_of(kAllVectors);
   if (instruction.opcode != Opcode::Interpret && (ir::info(instruction.opcode).effects & ir::kReadsFlags) != 0) {
     set |= kFlagVariables;
   }
@@ -103,6 +106,7 @@ void RegionGraph::find_uses(const Region& region) {
       written |= writes;
       interprets |= instruction.opcode == Opcode::Interpret;
       touched |= writes | variables_read(block, instruction);
+      wide_vectors |= instruction.opcode == Opcode::ClearUpperVectors;
       if (instruction.opcode != Opcode::HostVector) continue;
       const ir::HostVectorInstruction& vector = block.vectors[instruction.immediate];
       wide_vectors |= vector.vex || vector.long_vector;

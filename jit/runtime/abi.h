@@ -38,7 +38,7 @@ struct StateLayout {
   int jump_cache = 0;    // JumpCacheEntry*
   int jump_tag = 0;      // uint64_t
   int exit_reason = 0;   // uint64_t, ExitReason
-  int exit_link = 0;     // Link*, or Translation* for ExitReason::Hot
+  int exit_link = 0;     // Link*, or Translation* for ExitReason::Hot; const cpu::Op* for interpret_at_end
 };
 
 // Why translated code returned to the dispatch loop. CpuState::registers[kRip] is exact then.
@@ -65,6 +65,7 @@ constexpr uint32_t kSiteAligned = 1u << 22;  // host_address: #GP(0) where not a
 struct RuntimeEntries {
   const void* exit = nullptr;   // RIP and exit_reason are in the state
   const void* probe = nullptr;  // RIP (exact) is in the state: goes on there through the jump cache, or exits
+  const void* interpret_at_end = nullptr;  // StateLayout::exit_link: const cpu::Op*, ir::Block::last; goes on behind it
   // Functions of LLVM's preserve_allcc convention (arguments and result as in C, every other register kept):
   // state pointer, linear address, site [, value]. Guest state must be whole in the CpuState (but RIP, which stays the
   // page's) because they may raise a fault; they do not change it otherwise.

@@ -54,6 +54,10 @@ class EntriesGenerator : public Xbyak::CodeGenerator {
     baseline.probe = begin_unaligned();
     emit_probe();
 
+    baseline.interpret_at_end = begin();
+    emit_interpret_at_end(probe_in_state);
+    entries.shared.interpret_at_end = baseline.interpret_at_end;
+
     baseline.load = begin();
     emit_baseline_call(reinterpret_cast<const void*>(&load_slowly), false);
     baseline.store = begin();
@@ -170,6 +174,28 @@ class EntriesGenerator : public Xbyak::CodeGenerator {
     L(miss);
     mov(ptr[host::state(kRipOffset)], r10);
     emit_exit_with(ExitReason::Next, false);
+  }
+
+  void emit_interpret_at_end(const uint8_t* probe_in_state) {
+    Xbyak::Label leave;
+    store_pinned();
+    if (has_avx_) vzeroupper();
+    enter_host_mxcsr();
+    lea(rdi, ptr[r13 - kStateBias]);
+    mov(rsi, ptr[host::state(layout_.exit_link)]);
+    push(r10);
+    mov(rax, reinterpret_cast<uint64_t>(&jit::interpret_at_end));
+    call(rax);
+    pop(r10);
+    test(eax, eax);
+    jz(leave);
+    enter_guest_mxcsr();
+    load_pinned();
+    jmp(cache_.writable(probe_in_state), T_NEAR);
+    L(leave);
+    // The state is whole and the host's MXCSR loaded already.
+    mov(qword[host::state(layout_.exit_reason)], static_cast<uint32_t>(ExitReason::Next));
+    ret();
   }
 
   // From translated code to C++ and back; see BaselineEntries. The return address and two pushes lie between rsp and

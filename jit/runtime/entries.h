@@ -18,9 +18,10 @@ struct BaselineEntries {
   const uint8_t* probe = nullptr;      // jump: exact RIP in r10 -> through the jump cache
   const uint8_t* exit_next = nullptr;  // jump: RIP is in the state -> ExitReason::Next
   const uint8_t* exit_interpret = nullptr;
-  const uint8_t* exit_link = nullptr;  // jump: Link* in r10
-  const uint8_t* exit_hot = nullptr;   // jump: Translation* in r10
-  const uint8_t* no_code = nullptr;    // JumpCacheEntry::code where nothing is translated: exact RIP in r10
+  const uint8_t* exit_link = nullptr;         // jump: Link* in r10
+  const uint8_t* exit_hot = nullptr;          // jump: Translation* in r10
+  const uint8_t* interpret_at_end = nullptr;  // jump: as RuntimeEntries'
+  const uint8_t* no_code = nullptr;           // JumpCacheEntry::code where nothing is translated: exact RIP in r10
   // void(CpuState*, const void* code): C++ into translated code.
   void (*enter)(cpu::CpuState* state, const void* code) = nullptr;
 };

@@ -62,14 +62,24 @@ uint8_t* find_host_address(cpu::CpuState* state, uint64_t linear, uint32_t site)
 void interpret(cpu::CpuState* state, const cpu::Op* op) {
   Cpu& cpu = processor(state);
   op->handler(&cpu, op, cpu.tlb);
-  const bool through = cpu.current_op != nullptr;
+  const cpu::Op* end = cpu.current_op;
   cpu.current_op = nullptr;
-  if (!through) cpu.leave_translation();  // RIP is at the instruction already
+  if (end == nullptr) cpu.leave_translation();  // RIP is at the instruction already
   // The instruction may have changed the very code that called it.
   if ((cpu.exit_request.load(std::memory_order_relaxed) & cpu::request::kInvalidateCode) != 0) {
-    cpu.registers[cpu::kRip] += op->offset + op->length;
+    cpu.registers[cpu::kRip] += end[-1].offset + end[-1].length;
     cpu.leave_translation();
   }
+}
+
+uint64_t interpret_at_end(cpu::CpuState* state, const cpu::Op* op) {
+  Cpu& cpu = processor(state);
+  op->handler(&cpu, op, cpu.tlb);
+  constexpr uint32_t kAllMasked = 0x1F80;
+  const bool may_go_on = cpu.exit_request.load(std::memory_order_relaxed) == 0 &&
+                         cpu.activity == cpu::Activity::Running && !cpu.interrupt_shadow &&
+                         (cpu.mxcsr & kAllMasked) == kAllMasked;
+  return may_go_on ? 1 : 0;
 }
 
 uint64_t compute_flags(cpu::CpuState* state) { return cpu::arithmetic_flags(state->flags); }

@@ -15,8 +15,11 @@ uint64_t load_slowly(cpu::CpuState* state, uint64_t linear, uint32_t site);
 uint64_t store_slowly(cpu::CpuState* state, uint64_t linear, uint32_t site, uint64_t value);
 // Null: the interpreter's (devices, page crossing, code, alignment).
 uint8_t* find_host_address(cpu::CpuState* state, uint64_t linear, uint32_t site);
-// Runs one operation whose successor is stop_operation().
+// Runs operations up to stop_operation().
 void interpret(cpu::CpuState* state, const cpu::Op* op);
+// Runs one operation that hands the state back with RIP behind it. 0: the dispatch loop must go on; 1: translated code
+// may, at RIP.
+uint64_t interpret_at_end(cpu::CpuState* state, const cpu::Op* op);
 uint64_t compute_flags(cpu::CpuState* state);
 
 // An operation that returns to whoever called the one in front of it.

@@ -56,7 +56,7 @@ struct Translation : cpu::TranslatedCode {
   std::vector<uint8_t> guest_code;  // the bytes of all ranges
   std::deque<Link> links;           // addresses are stable
   std::vector<Link*> incoming;
-  std::unique_ptr<cpu::Op[]> interpreted;  // pairs: an operation and stop_operation()
+  std::unique_ptr<cpu::Op[]> interpreted;  // ir::Block::interpreted and last
 };
 
 }  // namespace calco::jit

@@ -4,6 +4,7 @@
 
 #include "cpu/exec/block_cache.h"
 #include "cpu/exec/condition.h"
+#include "cpu/exec/translation.h"
 #include "tests/jit/translated_code.h"
 
 namespace calco::jit {
@@ -12,20 +13,51 @@ namespace {
 using ir::Opcode;
 using ir::Type;
 
-TEST(Frontend, EndsInFrontOfAnInstructionThatEndsBlocks) {
+TEST(Frontend, LeavesInFrontOfAnInstructionThatEndsBlocksAndHasItsOperation) {
   const TranslatedCode code({0x48, 0x89, 0xD8});  // mov rax, rbx; hlt
   ASSERT_TRUE(code.translated);
-  EXPECT_EQ(code.block.guest.size(), 1u);
-  EXPECT_EQ(code.block.byte_length, 3u);
+  EXPECT_EQ(code.block.guest.size(), 2u);
+  EXPECT_EQ(code.block.byte_length, 4u);
   EXPECT_EQ(code.block.terminator().opcode, Opcode::Leave);
   EXPECT_EQ(code.block.terminator().immediate, 0x103u);
+  ASSERT_TRUE(code.block.last);
+  EXPECT_EQ(code.block.last->offset, 0x103);
 }
 
-TEST(Frontend, DoesNotTranslateABlockThatOnlyTheInterpreterExecutes) {
-  EXPECT_FALSE(TranslatedCode({}).translated);                 // hlt
-  EXPECT_FALSE(TranslatedCode({0xFC, 0xA4}).translated);       // cld; movsb
-  EXPECT_FALSE(TranslatedCode({0x0F, 0x0B}).translated);       // ud2
-  EXPECT_TRUE(TranslatedCode({0xFC, 0x90, 0xA4}).translated);  // cld; nop; movsb
+TEST(Frontend, FarAndOddNearTransfersAreLeftAlone) {
+  const TranslatedCode code({0x90, 0x66, 0xEB, 0x00});  // nop; jmp of 16 bits
+  EXPECT_EQ(code.block.terminator().opcode, Opcode::Leave);
+  EXPECT_EQ(code.block.byte_length, 1u);
+  EXPECT_FALSE(code.block.last);
+}
+
+TEST(Frontend, InterruptsAreEnabledBehindTheInstructionThatFollowsSti) {
+  const TranslatedCode code({0xFB, 0x90, 0x90, 0x90});  // sti; nop; nop; nop
+  EXPECT_EQ(code.count(Opcode::Interpret), 1u);
+  EXPECT_EQ(code.block.interpreted[0].handler, &cpu::enable_interrupts_behind_next);
+  EXPECT_EQ(code.block.terminator().opcode, Opcode::Jump);
+  EXPECT_EQ(code.block.terminator().immediate, 0x102u);
+}
+
+TEST(Frontend, StiAtTheEndOfATranslationBeginsAnInterruptShadow) {
+  const TranslatedCode code({0x90, 0xFB, 0x90}, 2, 2);  // nop; sti
+  EXPECT_EQ(code.count(Opcode::Interpret), 0u);
+  ASSERT_TRUE(code.block.last);
+  EXPECT_NE(code.block.last->handler, &cpu::enable_interrupts_behind_next);
+}
+
+TEST(Frontend, X87InstructionsRunOnFromOneToTheNext) {
+  const TranslatedCode code({0xD9, 0xE8, 0xDE, 0xC1, 0xDD, 0x18, 0xD9, 0xEE});  // fld1; faddp; fstp [rax]; fldz
+  EXPECT_EQ(code.count(Opcode::Interpret), 2u);
+  ASSERT_EQ(code.block.interpreted.size(), 6u);
+  EXPECT_EQ(code.block.interpreted[2].offset, 0x104);
+  EXPECT_EQ(code.block.interpreted[3].handler, nullptr);  // the store may change what follows
+  EXPECT_EQ(code.block.interpreted[4].offset, 0x106);
+}
+
+TEST(Frontend, VzeroupperNeedsAvx) {
+  EXPECT_EQ(TranslatedCode({0xC5, 0xF8, 0x77}, 2 | cpu::kModeAvx).count(Opcode::ClearUpperVectors), 1u);
+  EXPECT_EQ(TranslatedCode({0xC5, 0xF8, 0x77}).count(Opcode::Interpret), 1u);
 }
 
 TEST(Frontend, GoesOnBehindTheLastInstructionItMayTranslate) {
@@ -83,7 +115,8 @@ TEST(Frontend, DivisionsThatWouldRaiseAreLeftToTheInterpreter) {
 
 TEST(Frontend, InterpretedOperationsCountFromThePage) {
   const TranslatedCode code({0x90, 0xFC});  // nop; cld
-  ASSERT_EQ(code.block.interpreted.size(), 1u);
+  ASSERT_EQ(code.block.interpreted.size(), 2u);
+  EXPECT_EQ(code.block.interpreted[1].handler, nullptr);
   EXPECT_EQ(code.block.interpreted[0].offset, 0x101);
   EXPECT_EQ(code.block.interpreted[0].length, 1);
 }

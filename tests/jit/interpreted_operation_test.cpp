@@ -44,5 +44,25 @@ TEST_F(InterpretedOperation, ARepeatedStringInstructionGoesOnWhereItMadeWay) {
   EXPECT_EQ(fixture_.memory.data()[kFilled + kBytes - 1], 0x5A);
 }
 
+TEST_F(InterpretedOperation, ExecutionGoesOnBehindOneThatEndsBlocks) {
+  auto& registers = fixture_.cpu->registers;
+  registers[cpu::kRax] = registers[cpu::kRbx] = 0;
+  // inc rax; sti; cli; stac; clac; inc rbx; hlt
+  run({0x48, 0xFF, 0xC0, 0xFB, 0xFA, 0x0F, 0x01, 0xCB, 0x0F, 0x01, 0xCA, 0x48, 0xFF, 0xC3, 0xF4});
+  EXPECT_EQ(registers[cpu::kRax], 1u);
+  EXPECT_EQ(registers[cpu::kRbx], 1u);
+  EXPECT_EQ(registers[cpu::kRip], cpu::CpuFixture::kCode + 15);
+  EXPECT_EQ(jit_.counters.interpret_exits.load(), 0u);
+}
+
+TEST_F(InterpretedOperation, X87InstructionsThatRunOnLeaveTheirResults) {
+  auto& cpu = *fixture_.cpu;
+  cpu.registers[cpu::kRax] = cpu::CpuFixture::kData;
+  // fninit; fld1; fld1; faddp; fistp qword [rax]; hlt
+  run({0xDB, 0xE3, 0xD9, 0xE8, 0xD9, 0xE8, 0xDE, 0xC1, 0xDF, 0x38, 0xF4});
+  EXPECT_EQ(fixture_.memory.data()[cpu::CpuFixture::kData], 2);
+  EXPECT_EQ(cpu.x87.empty, 0xFF);
+}
+
 }  // namespace
 }  // namespace calco::jit

@@ -25,7 +25,10 @@ const cpu::TranslatedCode* EvaluatingTranslator::translate(cpu::Cpu& cpu, const 
 
 cpu::TranslationExit EvaluatingTranslator::execute(cpu::Cpu& cpu, const cpu::TranslatedCode& code) {
   const jit::ir::Block& block = static_cast<const Translation&>(code).block;
-  if (block.mode_key != cpu.mode_key() || block.page_offset != (cpu.registers[cpu::kRip] & 0xFFF)) {
+  // A translation may have been replaced by that of other code.
+  const uint8_t* code_at_rip = cpu.mmu().fetch_address(cpu.registers[cpu::kRip]);
+  if (block.mode_key != cpu.mode_key() ||
+      block.memory_offset != cpu.environment().memory_map.memory().offset_of(code_at_rip)) {
     return cpu::TranslationExit::Interpret;
   }
   return evaluator_.execute(cpu, block);

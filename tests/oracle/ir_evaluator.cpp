@@ -1,5 +1,6 @@
 #include "tests/oracle/ir_evaluator.h"
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 
@@ -82,6 +83,10 @@ IrEvaluator::Step IrEvaluator::evaluate(const Instruction& instruction) {
   if (instruction.opcode == Opcode::BailIf) return argument(instruction, 0) != 0 ? Step::Bail : Step::Next;
   if (instruction.opcode == Opcode::Interpret) {
     interpret(instruction);
+    return Step::Next;
+  }
+  if (instruction.opcode == Opcode::ClearUpperVectors) {
+    for (cpu::VectorRegister& vector : cpu_->vectors) vector.qwords[2] = vector.qwords[3] = 0;
     return Step::Next;
   }
   if (instruction.opcode == Opcode::HostVector) {
@@ -194,8 +199,11 @@ void IrEvaluator::multiply_or_divide(const Instruction& instruction) {
 }
 
 void IrEvaluator::interpret(const Instruction& instruction) {
-  const cpu::Op ops[2] = {block_->interpreted[instruction.immediate], {.handler = &stop}};
-  ops[0].handler(cpu_, &ops[0], cpu_->tlb);
+  // A member, since a fault does not come back here.
+  run_.assign(block_->interpreted.begin() + static_cast<ptrdiff_t>(instruction.immediate), block_->interpreted.end());
+  run_.push_back({.handler = nullptr});
+  std::ranges::find(run_, nullptr, &cpu::Op::handler)->handler = &stop;
+  run_[0].handler(cpu_, run_.data(), cpu_->tlb);
   cpu_->current_op = nullptr;
 }
 

@@ -43,6 +43,7 @@ class IrEvaluator {
   cpu::Cpu* cpu_ = nullptr;
   const jit::ir::Block* block_ = nullptr;
   jit::ir::Value at_ = 0;
+  std::vector<cpu::Op> run_;
   std::vector<uint64_t> values_;  // zero-extended from their types
   HostVectorRunner vectors_;
 };
