@@ -10,18 +10,31 @@
 
 namespace calco::jit {
 
+namespace {
+
+// Null where there is none, with `error` saying why.
+LlvmEntryPoint load_entry_point(const std::string& path, std::string& error) {
+  void* const library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+  void* const symbol = library == nullptr ? nullptr : dlsym(library, kLlvmEntryPoint);
+  if (symbol == nullptr) error = dlerror();
+  return reinterpret_cast<LlvmEntryPoint>(symbol);
+}
+
+}  // namespace
+
 std::unique_ptr<RegionCompiler> load_llvm_compiler(const std::string& path, const StateLayout& layout,
                                                    const RuntimeEntries& entries, const LlvmOptions& options,
                                                    std::string& error) {
-  void* const library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
-  void* const symbol = library == nullptr ? nullptr : dlsym(library, kLlvmEntryPoint);
-  if (symbol == nullptr) {
-    error = dlerror();
-    return nullptr;
-  }
-  const auto entry_point = reinterpret_cast<LlvmEntryPoint>(symbol);
+  const LlvmEntryPoint entry_point = load_entry_point(path, error);
+  if (entry_point == nullptr) return nullptr;
   const LlvmServices services = llvm_services();
   return std::unique_ptr<RegionCompiler>(entry_point(&layout, &entries, &services, &options));
+}
+
+std::string llvm_library_refusal(const std::string& path) {
+  std::string error;
+  load_entry_point(path, error);
+  return error;
 }
 
 LlvmServices llvm_services() { return {&vector_syntax, &stop_operation}; }

@@ -14,6 +14,9 @@ std::unique_ptr<RegionCompiler> load_llvm_compiler(const std::string& path, cons
                                                    const RuntimeEntries& entries, const LlvmOptions& options,
                                                    std::string& error);
 
+// Why the library at `path` cannot be used, in one line that names it; empty: it can. Loads it. Threads: any.
+std::string llvm_library_refusal(const std::string& path);
+
 // Where the build puts the library: beside the program, or one folder up (test programs).
 std::string llvm_library_path();
 

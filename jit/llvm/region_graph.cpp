@@ -83,17 +83,17 @@ std::vector<size_t> RegionGraph::successors(const ir::Block& block) const {
 
 void RegionGraph::find_edges(const Region& region) {
   for (const ir::Block& block : region.blocks) successors_.push_back(successors(block));
-  std::vector<size_t> todo{0};
+  std::vector<size_t> waiting{0};
   nodes[0].reachable = true;
-  while (!todo.empty()) {
-    const size_t from = todo.back();
-    todo.pop_back();
+  while (!waiting.empty()) {
+    const size_t from = waiting.back();
+    waiting.pop_back();
     for (const size_t to : successors_[from]) {
       ++nodes[to].edges_in;
       has_loop |= is_back_edge(from, to);
       if (nodes[to].reachable) continue;
       nodes[to].reachable = true;
-      todo.push_back(to);
+      waiting.push_back(to);
     }
   }
 }

@@ -1,3 +1,4 @@
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "jit/llvm/library.h"
@@ -22,6 +23,11 @@ TEST(LlvmLibrary, MayBeMissing) {
   std::string error;
   EXPECT_EQ(load_llvm_compiler("/nowhere/library.so", {}, {}, {}, error), nullptr);
   EXPECT_NE(error, "");
+}
+
+TEST(LlvmLibrary, ThatIsMissingIsNamed) {
+  EXPECT_THAT(llvm_library_refusal("/nowhere/library.so"), testing::StartsWith("/nowhere/library.so: "));
+  EXPECT_EQ(llvm_library_refusal(CALCO_LLVM_LIBRARY), "");
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <exception>
 #include <map>
 #include <optional>
 #include <string>
@@ -33,7 +34,8 @@ struct Arguments {
   fmt::print(
       "calco-fuzz [--count N] [--seed S] [--first CASE] [--rows MNEMONIC] [--blocks LENGTH] [--reports N] [--only16] "
       "[--only32]\n"
-      "           [--only64] [--undefined] [--coverage] [--minimize] [--tier interpreter|ir|optimized-ir|baseline|llvm]\n");
+      "           [--only64] [--undefined] [--coverage] [--minimize] [--tier "
+      "interpreter|ir|optimized-ir|baseline|llvm]\n");
   std::exit(2);
 }
 
@@ -142,4 +144,11 @@ int fuzz(Arguments arguments) {
 }  // namespace
 }  // namespace calco::oracle
 
-int main(int argc, char** argv) { return calco::oracle::fuzz(calco::oracle::parse(argc, argv)); }
+int main(int argc, char** argv) {
+  try {
+    return calco::oracle::fuzz(calco::oracle::parse(argc, argv));
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "calco-fuzz: {}\n", error.what());
+    return 1;
+  }
+}

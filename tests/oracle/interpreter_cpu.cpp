@@ -1,8 +1,10 @@
 #include "tests/oracle/interpreter_cpu.h"
 
 #include <cstring>
+#include <stdexcept>
 
 #include "cpu/system/descriptors.h"
+#include "jit/llvm/library.h"
 #include "jit/runtime/jit.h"
 #include "tests/oracle/evaluating_translator.h"
 #include "tests/oracle/segments.h"
@@ -49,6 +51,11 @@ std::unique_ptr<Translator> InterpreterCpu::make_translator(Tier tier) {
     case Tier::Baseline:
     case Tier::Llvm:
       break;
+  }
+  if (tier == Tier::Llvm) {
+    // Otherwise the baseline would be compared under its name.
+    const std::string refusal = jit::llvm_library_refusal(jit::llvm_library_path());
+    if (!refusal.empty()) throw std::runtime_error("there is no LLVM tier: " + refusal);
   }
   jit::JitOptions options{.threshold = 1, .passes = {.verify = true}, .llvm = tier == Tier::Llvm, .regions = {}};
   options.regions.threshold = 1;
