@@ -23,7 +23,7 @@ Lowering::Lowering(llvm::Module& module, const LoweringInput& input)
       input_(input),
       region_(input.region),
       graph_(input.region),
-      page_groups_(input.region, input.page_cache, graph_.has_loop),
+      page_groups_(input.region, graph_, input.page_cache),
       builder_(context_),
       ssa_(input.region.blocks.size(), variable::kCount, graph_.constant(),
            [this](unsigned number) { return initial_value(number); }) {}

@@ -160,7 +160,7 @@ class Lowering {
     unsigned size;
     bool write = false;
     bool aligned = false;  // an address that is not a multiple of the size takes the slow path
-    int group = -1;        // of page_groups_, or none
+    PageGroups::Membership group;
     llvm::BasicBlock* slow = nullptr;
   };
   Access access(const ir::Instruction& instruction, unsigned size, bool write);
@@ -168,9 +168,17 @@ class Lowering {
   llvm::Value* look_up(const Access& access);
   llvm::Value* look_up_in_tlb(const Access& access, llvm::Value* page);
   llvm::Value* look_up_in_group(const Access& access, llvm::Value* page);
+  llvm::Value* refresh_group(const Access& access, llvm::Value* page);
   llvm::Value* touched_page(const Access& access);
   llvm::Value* is_in_page(const Access& access, llvm::Value* page, llvm::Value* known);
   llvm::Value* tlb_entry(llvm::Value* linear);
+  // What the access's entry of the TLB holds; what is not used is not loaded.
+  struct TlbFields {
+    llvm::Value *read, *write, *addend;
+  };
+  TlbFields tlb_fields(const Access& access);
+  struct GroupSlots;
+  void remember(const GroupSlots& slots, const TlbFields& entry);
   void prepare_groups();
   // Behind everything that may change the TLB.
   void forget_pages();

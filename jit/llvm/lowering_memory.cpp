@@ -28,7 +28,7 @@ Lowering::Access Lowering::access(const ir::Instruction& instruction, unsigned s
   result.linear = argument(instruction, 0);
   result.size = size;
   result.write = write;
-  result.group = page_groups_.group_of(block_, place);
+  result.group = page_groups_.membership(block_, place);
   result.slow = new_cold_block();
   return result;
 }
@@ -48,7 +48,8 @@ Value* Lowering::touched_page(const Access& access) {
 
 Value* Lowering::look_up(const Access& access) {
   Value* const page = touched_page(access);
-  return access.group == PageGroups::kNone ? look_up_in_tlb(access, page) : look_up_in_group(access, page);
+  if (access.group.group == PageGroups::kNone) return look_up_in_tlb(access, page);
+  return access.group.refreshes ? refresh_group(access, page) : look_up_in_group(access, page);
 }
 
 namespace {
@@ -85,26 +86,41 @@ Value* Lowering::is_in_page(const Access& access, Value* page, Value* known) {
 // stays good until the code is left, or calls something: another processor that takes permissions away waits until this
 // one has answered its request to leave (back_edge_to).
 Value* Lowering::look_up_in_group(const Access& access, Value* page) {
-  const GroupSlots& slots = groups_[static_cast<size_t>(access.group)];
+  const GroupSlots& slots = groups_[static_cast<size_t>(access.group.group)];
   llvm::BasicBlock* const miss = new_cold_block();
   llvm::BasicBlock* const hit = new_block();
   Value* const known = builder_.CreateLoad(builder_.getInt64Ty(), access.write ? slots.write : slots.read);
   builder_.CreateCondBr(is_in_page(access, page, known), hit, miss,
                         llvm::MDBuilder(context_).createBranchWeights(200, 1));
   builder_.SetInsertPoint(miss);
-  Value* const entry = tlb_entry(access.linear);
-  Value* const read = field(builder_, entry, offsetof(cpu::TlbEntry, read));
-  Value* const write = field(builder_, entry, offsetof(cpu::TlbEntry, write));
   llvm::BasicBlock* const found = new_cold_block();
-  builder_.CreateCondBr(builder_.CreateICmpEQ(page, access.write ? write : read), found, access.slow,
+  const TlbFields entry = tlb_fields(access);
+  builder_.CreateCondBr(builder_.CreateICmpEQ(page, access.write ? entry.write : entry.read), found, access.slow,
                         llvm::MDBuilder(context_).createBranchWeights(200, 1));
   builder_.SetInsertPoint(found);
-  builder_.CreateStore(read, slots.read);
-  builder_.CreateStore(write, slots.write);
-  builder_.CreateStore(field(builder_, entry, offsetof(cpu::TlbEntry, addend)), slots.addend);
+  remember(slots, entry);
   builder_.CreateBr(hit);
   builder_.SetInsertPoint(hit);
   return builder_.CreateAdd(access.linear, builder_.CreateLoad(builder_.getInt64Ty(), slots.addend));
+}
+
+Value* Lowering::refresh_group(const Access& access, Value* page) {
+  const TlbFields entry = tlb_fields(access);
+  branch_unlikely(builder_.CreateICmpNE(page, access.write ? entry.write : entry.read), access.slow);
+  remember(groups_[static_cast<size_t>(access.group.group)], entry);
+  return builder_.CreateAdd(access.linear, entry.addend);
+}
+
+Lowering::TlbFields Lowering::tlb_fields(const Access& access) {
+  Value* const entry = tlb_entry(access.linear);
+  return {field(builder_, entry, offsetof(cpu::TlbEntry, read)), field(builder_, entry, offsetof(cpu::TlbEntry, write)),
+          field(builder_, entry, offsetof(cpu::TlbEntry, addend))};
+}
+
+void Lowering::remember(const GroupSlots& slots, const TlbFields& entry) {
+  builder_.CreateStore(entry.read, slots.read);
+  builder_.CreateStore(entry.write, slots.write);
+  builder_.CreateStore(entry.addend, slots.addend);
 }
 
 void Lowering::prepare_groups() {

@@ -1,6 +1,12 @@
 #include "jit/llvm/page_groups.h"
 
 #include <algorithm>
+#include <array>
+#include <deque>
+#include <map>
+#include <utility>
+
+#include "cpu/state.h"
 
 namespace calco::jit {
 
@@ -12,11 +18,18 @@ namespace {
 constexpr unsigned kMaximumGroups = 6;
 
 // Numbers for where an address comes from: general registers are 0-15.
+constexpr uint32_t kRegisters = 16;
 constexpr uint32_t kNothing = 100;       // no index
 constexpr uint32_t kPage = 200;          // PageBase and a displacement: + the page it leads to
 constexpr uint32_t kSegmentBase = 1000;  // + the segment
 constexpr uint32_t kUnknown = 10000;     // + a number of its own
 using Key = std::pair<uint32_t, uint32_t>;
+
+// The number, and the value behind all displacements; for a register as the block finds it, kNoValue.
+struct Origin {
+  uint32_t number = kNothing;
+  ir::Value root = ir::kNoValue;
+};
 
 class BlockAddresses {
  public:
@@ -27,22 +40,30 @@ class BlockAddresses {
     }
   }
 
-  Key key(ir::Value linear) {
+  std::pair<Origin, Origin> origins(ir::Value linear) {
     const ir::Instruction& instruction = block_[linear];
-    if (instruction.opcode != Opcode::Address) return {origin(linear, 0), kNothing};
+    if (instruction.opcode != Opcode::Address) return {origin(linear, 0), {}};
     const auto displacement = static_cast<int64_t>(instruction.immediate);
     const ir::Value base = instruction.arguments[0];
     const ir::Value index = instruction.arguments[1];
-    return {base == ir::kNoValue ? kNothing : origin(base, displacement),
-            index == ir::kNoValue ? kNothing : origin(index, 0)};
+    return {base == ir::kNoValue ? Origin{} : origin(base, displacement),
+            index == ir::kNoValue ? Origin{} : origin(index, 0)};
+  }
+
+  // The register plus a constant.
+  bool is_step(ir::Value value, uint32_t register_number) {
+    const Origin found = origin(value, 0);
+    return found.number == register_number && found.root == ir::kNoValue;
   }
 
  private:
-  uint32_t origin(ir::Value value, int64_t displacement) {
+  Origin origin(ir::Value value, int64_t displacement) {
     const ir::Instruction& instruction = block_[value];
-    if (instruction.opcode == Opcode::GetRegister) return instruction.auxiliary;
-    if (instruction.opcode == Opcode::PageBase) return kPage + (static_cast<uint32_t>(displacement >> 12) & 0x1FF);
-    if (instruction.opcode == Opcode::SegmentBase) return kSegmentBase + instruction.auxiliary;
+    if (instruction.opcode == Opcode::GetRegister) return {instruction.auxiliary, ir::kNoValue};
+    if (instruction.opcode == Opcode::PageBase) {
+      return {kPage + (static_cast<uint32_t>(displacement >> 12) & 0x1FF), ir::kNoValue};
+    }
+    if (instruction.opcode == Opcode::SegmentBase) return {kSegmentBase + instruction.auxiliary, ir::kNoValue};
     if (instruction.opcode == Opcode::Address && instruction.arguments[0] != ir::kNoValue &&
         instruction.arguments[1] == ir::kNoValue) {
       return origin(instruction.arguments[0], displacement + static_cast<int64_t>(instruction.immediate));
@@ -51,8 +72,8 @@ class BlockAddresses {
     if (moved && block_[instruction.arguments[1]].opcode == Opcode::Constant) {
       return origin(instruction.arguments[0], displacement);
     }
-    if (register_of_[value] != kNothing) return register_of_[value];
-    return kUnknown + next_unknown_++;
+    if (register_of_[value] != kNothing) return {register_of_[value], value};
+    return {kUnknown + next_unknown_++, value};
   }
 
   const ir::Block& block_;
@@ -65,34 +86,97 @@ bool is_access(const ir::Instruction& instruction) {
          instruction.opcode == Opcode::HostAddress;
 }
 
-}  // namespace
+// The general registers that a block writes other than by adding a constant.
+VariableSet registers_that_jump(const ir::Block& block, BlockAddresses& addresses) {
+  VariableSet set = 0;
+  for (const ir::Instruction& instruction : block.code) {
+    if (instruction.opcode == Opcode::Interpret) return ~VariableSet{0};
+    if (instruction.opcode == Opcode::SetRegister &&
+        addresses.is_step(instruction.arguments[0], instruction.auxiliary)) {
+      continue;
+    }
+    set |= variables_written(block, instruction);
+  }
+  return set;
+}
 
-PageGroups::PageGroups(const Region& region, bool enabled, bool loops) : of_access_(region.blocks.size()) {
-  if (!enabled) return;
-  struct Member {
-    size_t block;
-    ir::Value access;
-  };
-  std::map<Key, std::vector<Member>> members;
-  uint32_t next_unknown = 0;
-  for (size_t number = 0; number < region.blocks.size(); ++number) {
-    const ir::Block& block = region.blocks[number];
-    BlockAddresses addresses(block, next_unknown);
-    of_access_[number].assign(block.code.size(), kNone);
-    for (size_t i = 0; i < block.code.size(); ++i) {
-      if (is_access(block.code[i])) {
-        members[addresses.key(block.code[i].arguments[0])].push_back({number, static_cast<ir::Value>(i)});
+// The same for the shortest way from each block round to itself; all registers where there is none.
+std::vector<VariableSet> jumps_on_way_round(const RegionGraph& graph, const std::vector<VariableSet>& jumps) {
+  std::vector<VariableSet> result(jumps.size(), ~VariableSet{0});
+  for (size_t start = 0; start < jumps.size(); ++start) {
+    std::vector<size_t> from(jumps.size(), jumps.size());
+    std::deque<size_t> waiting{start};
+    while (!waiting.empty() && from[start] == jumps.size()) {
+      const size_t block = waiting.front();
+      waiting.pop_front();
+      for (const size_t next : graph.successors(block)) {
+        if (from[next] != jumps.size()) continue;
+        from[next] = block;
+        waiting.push_back(next);
       }
     }
+    if (from[start] == jumps.size()) continue;
+    result[start] = jumps[start];
+    for (size_t block = from[start]; block != start; block = from[block]) result[start] |= jumps[block];
   }
-  std::vector<std::pair<size_t, Key>> by_size;
+  return result;
+}
+
+struct Member {
+  size_t block;
+  ir::Value access;
+  bool refreshes;
+};
+
+bool jumps(const Origin& origin, VariableSet registers) {
+  if (origin.number < kRegisters) return (registers & variable_bit(origin.number)) != 0;
+  return origin.number >= kUnknown;
+}
+
+}  // namespace
+
+PageGroups::PageGroups(const Region& region, const RegionGraph& graph, bool enabled)
+    : of_access_(region.blocks.size()) {
+  if (!enabled) return;
+  uint32_t next_unknown = 0;
+  std::vector<BlockAddresses> addresses;
+  std::vector<VariableSet> jumping;
+  for (const ir::Block& block : region.blocks) {
+    addresses.emplace_back(block, next_unknown);
+    jumping.push_back(registers_that_jump(block, addresses.back()));
+  }
+  jumping = jumps_on_way_round(graph, jumping);
+
+  std::map<Key, std::vector<Member>> members;
+  for (size_t number = 0; number < region.blocks.size(); ++number) {
+    const ir::Block& block = region.blocks[number];
+    of_access_[number].resize(block.code.size());
+    std::map<Key, std::pair<ir::Value, ir::Value>> last_roots;
+    for (size_t i = 0; i < block.code.size(); ++i) {
+      if (!is_access(block.code[i])) continue;
+      const auto [base, index] = addresses[number].origins(block.code[i].arguments[0]);
+      const Key key{base.number, index.number};
+      const std::pair roots{base.root, index.root};
+      const auto [last, is_first] = last_roots.try_emplace(key, roots);
+      const bool is_new = is_first || last->second != roots;
+      last->second = roots;
+      const bool refreshes = is_new && (jumps(base, jumping[number]) || jumps(index, jumping[number]));
+      members[key].push_back({number, static_cast<ir::Value>(i), refreshes});
+    }
+  }
+
+  // Worth a group is what asks for its page.
+  std::vector<std::pair<size_t, Key>> by_use;
   for (const auto& [key, group] : members) {
-    if (loops || group.size() > 1) by_size.emplace_back(group.size(), key);
+    const auto use = static_cast<size_t>(std::ranges::count(group, false, &Member::refreshes));
+    if (use != 0) by_use.emplace_back(use, key);
   }
-  std::sort(by_size.rbegin(), by_size.rend());
-  by_size.resize(std::min<size_t>(by_size.size(), kMaximumGroups));
-  for (const auto& [size, key] : by_size) {
-    for (const Member& member : members[key]) of_access_[member.block][member.access] = static_cast<int>(count_);
+  std::sort(by_use.rbegin(), by_use.rend());
+  by_use.resize(std::min<size_t>(by_use.size(), kMaximumGroups));
+  for (const auto& [use, key] : by_use) {
+    for (const Member& member : members[key]) {
+      of_access_[member.block][member.access] = {static_cast<int>(count_), member.refreshes};
+    }
     ++count_;
   }
 }

@@ -2,11 +2,10 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
-#include <utility>
 #include <vector>
 
 #include "jit/llvm/region.h"
+#include "jit/llvm/region_graph.h"
 
 namespace calco::jit {
 
@@ -16,17 +15,24 @@ class PageGroups {
  public:
   static constexpr int kNone = -1;
 
-  // `loops`: the region has loops, so that even a single access meets its page again.
-  PageGroups(const Region& region, bool enabled, bool loops);
+  // How an access takes part.
+  struct Membership {
+    int group = kNone;
+    // The address is a new one, on no path known to be near the last: asking for the group's page first would be a
+    // branch that the host mispredicts. The access asks the TLB, and the group remembers the answer.
+    bool refreshes = false;
+  };
 
-  // The group of an access (Load, Store, HostAddress), by its place in its block.
-  int group_of(size_t block, ir::Value access) const {
-    return of_access_[block].empty() ? kNone : of_access_[block][access];
+  PageGroups(const Region& region, const RegionGraph& graph, bool enabled);
+
+  // Of an access (Load, Store, HostAddress), by its place in its block.
+  Membership membership(size_t block, ir::Value access) const {
+    return of_access_[block].empty() ? Membership{} : of_access_[block][access];
   }
   unsigned count() const { return count_; }
 
  private:
-  std::vector<std::vector<int>> of_access_;
+  std::vector<std::vector<Membership>> of_access_;
   unsigned count_ = 0;
 };
 

@@ -67,7 +67,7 @@ std::optional<size_t> RegionGraph::block_at(int32_t target) const {
   return std::nullopt;
 }
 
-std::vector<size_t> RegionGraph::successors(const ir::Block& block) const {
+std::vector<size_t> RegionGraph::targets_of(const ir::Block& block) const {
   const ir::Instruction& last = block.terminator();
   std::vector<size_t> result;
   auto add = [&](int32_t target) {
@@ -82,7 +82,7 @@ std::vector<size_t> RegionGraph::successors(const ir::Block& block) const {
 }
 
 void RegionGraph::find_edges(const Region& region) {
-  for (const ir::Block& block : region.blocks) successors_.push_back(successors(block));
+  for (const ir::Block& block : region.blocks) successors_.push_back(targets_of(block));
   std::vector<size_t> waiting{0};
   nodes[0].reachable = true;
   while (!waiting.empty()) {

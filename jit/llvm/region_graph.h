@@ -37,6 +37,8 @@ struct RegionGraph {
   VariableSet constant() const { return interprets ? 0 : ~written; }
   // Ways that go round lead over such an edge.
   static bool is_back_edge(size_t from, size_t to) { return to <= from; }
+  // The blocks that a block's direct jumps lead to.
+  const std::vector<size_t>& successors(size_t block) const { return successors_[block]; }
 
   std::vector<Node> nodes;  // one a block
   VariableSet touched = 0;  // read or written anywhere; the registers of the calling convention always
@@ -52,7 +54,7 @@ struct RegionGraph {
   void find_uses(const Region& region);
   void find_dirty(const Region& region);
   void find_flag_kinds(const Region& region);
-  std::vector<size_t> successors(const ir::Block& block) const;
+  std::vector<size_t> targets_of(const ir::Block& block) const;
 
   const Region& region_;
   std::vector<std::vector<size_t>> successors_;
