@@ -1,7 +1,6 @@
 #include "jit/runtime/code_cache.h"
 
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include <cstring>
 #include <iterator>
@@ -19,25 +18,25 @@ size_t aligned(size_t size, size_t alignment) { return (size + alignment - 1) / 
 }  // namespace
 
 CodeCache::CodeCache(size_t size) : size_(aligned(size, kSegments * 4096)) {
-  file_descriptor_ = memfd_create("calco-code", MFD_CLOEXEC);
-  if (file_descriptor_ < 0 || ftruncate(file_descriptor_, static_cast<off_t>(size_)) != 0) fail("code cache");
+  // Without a file: perf looks names up (perf_map.h) only for code that lies in anonymous memory.
+  void* view = mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (view == MAP_FAILED) fail("code cache: writable view");
+  writable_ = static_cast<uint8_t*>(view);
   void* both = mmap(nullptr, 2 * size_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (both == MAP_FAILED) fail("code cache");
   executable_ = static_cast<uint8_t*>(both);
   data_ = executable_ + size_;
-  if (mmap(executable_, size_, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_FIXED, file_descriptor_, 0) == MAP_FAILED) {
+  // An old size of 0 maps the same pages a second time (mremap(2)).
+  if (mremap(writable_, 0, size_, MREMAP_MAYMOVE | MREMAP_FIXED, executable_) == MAP_FAILED ||
+      mprotect(executable_, size_, PROT_READ | PROT_EXEC) != 0) {
     fail("code cache: executable memory");
   }
   if (mprotect(data_, size_, PROT_READ | PROT_WRITE) != 0) fail("code cache: data");
-  void* alias = mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_SHARED, file_descriptor_, 0);
-  if (alias == MAP_FAILED) fail("code cache: writable view");
-  writable_ = static_cast<uint8_t*>(alias);
 }
 
 CodeCache::~CodeCache() {
   munmap(writable_, size_);
   munmap(executable_, 2 * size_);
-  close(file_descriptor_);
 }
 
 uint8_t* CodeCache::allocate_code(size_t bytes) {

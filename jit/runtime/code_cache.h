@@ -55,7 +55,6 @@ class CodeCache {
   size_t segment_bytes() const { return size_ / kSegments; }
 
   size_t size_;
-  int file_descriptor_ = -1;
   uint8_t* executable_ = nullptr;
   uint8_t* writable_ = nullptr;
   uint8_t* data_ = nullptr;
