@@ -114,7 +114,10 @@ Jit::Jit(const JitOptions& options, cpu::ProcessorGroup& processors, const Cpu& 
       layout_(layout_of(any)),
       cache_(options.code_bytes),
       entries_(make_entries(cache_.code(), layout_)) {
-  if (options_.perf_map) perf_map_ = std::make_unique<PerfMap>();
+  if (options_.perf_map) {
+    perf_map_ = std::make_unique<PerfMap>(options_.symbols);
+    perf_map_->add(reinterpret_cast<const void*>(entries_.baseline.enter), cache_.code().used(), "calco entries");
+  }
   if (!options_.llvm) return;
   RegionOptions regions = options_.regions;
   regions.passes = options_.passes;
@@ -129,7 +132,7 @@ Jit::Jit(const JitOptions& options, cpu::ProcessorGroup& processors, const Cpu& 
                  disassemble(code.data(), code.size(), decode::CodeSize::Bits64, 0));
     };
   }
-  regions_ = std::make_unique<RegionTier>(regions, layout_, entries_, mutex_, cache_, log_);
+  regions_ = std::make_unique<RegionTier>(regions, layout_, entries_, mutex_, cache_, log_, perf_map_.get());
   cache_.on_death = [this](Translation& translation) { regions_->translation_dies(translation); };
 }
 
@@ -241,7 +244,7 @@ Translation* Jit::publish(Cpu& cpu, const Source& source, const Worker& worker, 
     translation->guest_code = worker.code;
     Translation& known = cache_.insert(std::move(translation));
     if (perf_map_ != nullptr) {
-      perf_map_->add(known.entry, known.host_bytes, fmt::format("guest_{:x}", cpu.registers[cpu::kRip]));
+      perf_map_->add_translation(known.entry, known.host_bytes, cpu.registers[cpu::kRip], "baseline");
     }
     if (log_.enabled(LogItem::OutAsm) && cpu.environment().disassemble) {
       log_.print(LogItem::OutAsm, "OUT: {} bytes\n{}", known.host_bytes,

@@ -12,6 +12,7 @@
 #include "jit/baseline/compiler.h"
 #include "jit/opt/pipeline.h"
 #include "jit/runtime/entries.h"
+#include "jit/runtime/guest_symbols.h"
 #include "jit/runtime/perf_map.h"
 #include "jit/runtime/region_tier.h"
 #include "jit/runtime/statistics.h"
@@ -30,8 +31,9 @@ struct JitOptions {
   bool exit_flags = true;  // look at the code behind a block: flags that it overwrites are not kept
   bool llvm = true;        // the optimizing tier
   RegionOptions regions = {};
-  bool perf_map = false;  // tell perf of the code (perf_map.h)
-  bool timing = false;    // count the time in translated code
+  bool perf_map = false;  // tell perf of the code (perf_map.h), by the guest functions' names where `symbols` has them
+  std::shared_ptr<const GuestSymbols> symbols = {};
+  bool timing = false;  // count the time in translated code
 };
 
 // Threads: execute() and translate() on each vCPU's own thread, many at once; code_changes() on any. One lock guards

@@ -2,8 +2,12 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <cstdio>
+#include <memory>
 #include <string_view>
+
+#include "jit/runtime/guest_symbols.h"
 
 namespace calco::jit {
 
@@ -13,15 +17,18 @@ namespace calco::jit {
 // Threads: none of its own; the owner locks.
 class PerfMap {
  public:
-  // Throws std::system_error where the file cannot be made.
-  PerfMap();
+  // `symbols` may be null. Throws std::system_error where the file cannot be made.
+  explicit PerfMap(std::shared_ptr<const GuestSymbols> symbols);
   PerfMap(const PerfMap&) = delete;
   PerfMap& operator=(const PerfMap&) = delete;
   ~PerfMap();
 
+  // Code that `tier` made for the guest's at linear address `guest`.
+  void add_translation(const void* code, size_t bytes, uint64_t guest, std::string_view tier);
   void add(const void* code, size_t bytes, std::string_view name);
 
  private:
+  const std::shared_ptr<const GuestSymbols> symbols_;
   std::FILE* file_;
 };
 

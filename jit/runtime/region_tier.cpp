@@ -34,13 +34,14 @@ std::vector<uint16_t> targets_in_page(const ir::Block& block) {
 }  // namespace
 
 RegionTier::RegionTier(const RegionOptions& options, const StateLayout& layout, const Entries& entries,
-                       std::mutex& mutex, TranslationCache& cache, Log& log)
+                       std::mutex& mutex, TranslationCache& cache, Log& log, PerfMap* perf_map)
     : options_(options),
       layout_(layout),
       entries_(entries),
       mutex_(mutex),
       cache_(cache),
       log_(log),
+      perf_map_(perf_map),
       queue_(
           [this]() -> std::unique_ptr<RegionCompiler> {
             std::string error;
@@ -62,6 +63,7 @@ void RegionTier::promote(cpu::Cpu& cpu, Translation& hot) {
     auto code = std::make_unique<RegionCode>();
     if (!form(cpu, hot, job.region, *code)) return;
     // What became hot last is what runs now: it is compiled first.
+    code->linear = cpu.registers[cpu::kRip];
     code->id = job.id = job.priority = next_id_++;
     job.link_cell = [this, target_of = code.get()](int32_t target) { return make_cell(*target_of, target); };
     job.done = [this](uint64_t id, std::unique_ptr<CompiledRegion> compiled, const std::string& refusal) {
@@ -156,6 +158,10 @@ void RegionTier::publish(uint64_t id, std::unique_ptr<CompiledRegion> compiled, 
   }
   code_bytes_ += compiled->bytes().size();
   code.code = std::move(compiled);
+  if (perf_map_ != nullptr) {
+    const std::span<const uint8_t> bytes = code.code->bytes();
+    perf_map_->add_translation(bytes.data(), bytes.size(), code.linear, "llvm");
+  }
   cache_.redirect(*code.entry, code.code->entry());
   ++counters.published;
 }

@@ -14,6 +14,7 @@
 #include "jit/llvm/compile_queue.h"
 #include "jit/opt/pipeline.h"
 #include "jit/runtime/entries.h"
+#include "jit/runtime/perf_map.h"
 #include "jit/runtime/translation_cache.h"
 
 namespace calco::jit {
@@ -33,6 +34,7 @@ struct RegionOptions {
 // A compiled region. It replaces the beginning of its first member as long as all members live.
 struct RegionCode {
   uint64_t id = 0;
+  uint64_t linear = 0;  // address of the guest's code when it became hot
   Translation* entry = nullptr;
   std::vector<Translation*> members;
   std::deque<Link> links;
@@ -46,8 +48,9 @@ struct RegionCode {
 // what says so is called with it held.
 class RegionTier {
  public:
+  // `perf_map` is null where nobody asked for it.
   RegionTier(const RegionOptions& options, const StateLayout& layout, const Entries& entries, std::mutex& mutex,
-             TranslationCache& cache, Log& log);
+             TranslationCache& cache, Log& log, PerfMap* perf_map);
   // No vCPU runs any more.
   ~RegionTier();
 
@@ -81,6 +84,7 @@ class RegionTier {
   std::mutex& mutex_;
   TranslationCache& cache_;
   Log& log_;
+  PerfMap* const perf_map_;
   opt::Scratch scratch_;
   uint64_t next_id_ = 1;
   size_t code_bytes_ = 0;

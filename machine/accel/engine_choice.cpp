@@ -26,20 +26,26 @@ namespace {
 // Null and the reason where the engine cannot be had.
 class Chooser {
  public:
-  Chooser(Log& log, std::function<void(const std::string&)> give_up) : log_(log), give_up_(std::move(give_up)) {}
+  Chooser(const MachineConfig& config, Log& log, std::function<void(const std::string&)> give_up)
+      : config_(config), log_(log), give_up_(std::move(give_up)) {}
 
   std::unique_ptr<Engine> make(const AcceleratorOptions& options, std::string& reason) {
     if (options.name == "auto") return choose(options, reason);
     if (options.name == "kvm") return kvm(options, reason);
     reason = "asked for";
     if (options.name == "interp") return std::make_unique<InterpreterEngine>();
-    return std::make_unique<JitEngine>(options.jit, log_);
+    return translator(options.jit);
   }
 
  private:
+  std::unique_ptr<Engine> translator(jit::JitOptions options) {
+    options.perf_map = config_.perf_map;
+    return std::make_unique<JitEngine>(options, log_);
+  }
+
   std::unique_ptr<Engine> choose(const AcceleratorOptions& options, std::string& reason) {
     if (auto engine = kvm_on_hardware(options, reason)) return engine;
-    return std::make_unique<JitEngine>(options.jit, log_);
+    return translator(options.jit);
   }
 
 #if defined(CALCO_KVM)
@@ -75,6 +81,7 @@ class Chooser {
   }
 #endif
 
+  const MachineConfig& config_;
   Log& log_;
   const std::function<void(const std::string&)> give_up_;
 };
@@ -94,7 +101,7 @@ AcceleratorOptions settings_for(const MachineConfig& config, const std::string& 
 }  // namespace
 
 EngineChoice choose_engine(const MachineConfig& config, Log& log, std::function<void(const std::string&)> give_up) {
-  Chooser chooser(log, std::move(give_up));
+  Chooser chooser(config, log, std::move(give_up));
   const size_t count = config.accelerators.size();
   for (size_t i = 0; i < count; ++i) {
     const AcceleratorOptions& wanted = config.accelerators[i];
@@ -121,7 +128,8 @@ EngineChoice make_engine(const MachineConfig& config, std::string_view name, Log
   }
   EngineChoice choice;
   try {
-    choice.engine = Chooser(log, std::move(give_up)).make(settings_for(config, std::string(name)), choice.reason);
+    choice.engine =
+        Chooser(config, log, std::move(give_up)).make(settings_for(config, std::string(name)), choice.reason);
   } catch (const std::system_error& error) {
     choice.reason = error.what();
   }

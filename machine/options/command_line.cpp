@@ -98,6 +98,7 @@ constexpr auto kOptions = std::to_array<Option>({
     {"s", "", "the same as -gdb tcp::1234", read_default_debugger},
     {"rtc", "[base=utc|localtime|date]", "what the clock shows at power-on", read_rtc},
     {"pidfile", "file", "write the process id there", read_text<&MachineConfig::process_id_file>},
+    {"perfmap", "", "name translated code for perf in /tmp/perf-PID.map", read_flag<&MachineConfig::perf_map, true>},
     {"d", "item[,item...]", "what to log; 'help' lists the items", read_log_items},
     {"D", "file", "where to log", read_text<&MachineConfig::log_file>},
 });

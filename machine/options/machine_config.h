@@ -111,6 +111,7 @@ struct MachineConfig {
   std::optional<devices::CharacterSpec> debugger;  // -gdb, -s
   uint32_t log_items = 0;                          // set of LogItem
   std::string log_file;                            // -D; empty: standard error
+  bool perf_map = false;                           // -perfmap
   std::string process_id_file;                     // -pidfile
 
   std::vector<std::string> notes;  // lines for standard error that are no errors

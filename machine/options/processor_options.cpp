@@ -1,6 +1,7 @@
 // -machine, -accel, -cpu, -smp, -m.
 #include <algorithm>
 #include <array>
+#include <stdexcept>
 
 #include "cpu/system/cpu_model.h"
 #include "machine/core/option_error.h"
@@ -51,6 +52,15 @@ uint64_t take_number(OptionList& list, const std::string& option, std::string_vi
   return *number;
 }
 
+// Names of guest functions for -perfmap.
+std::shared_ptr<const jit::GuestSymbols> read_symbols(const std::string& option, const std::string& file) {
+  try {
+    return std::make_shared<const jit::GuestSymbols>(jit::GuestSymbols::read(file));
+  } catch (const std::runtime_error& error) {
+    throw OptionError(option, fmt::format("symbols='{}': {}", file, error.what()));
+  }
+}
+
 // -accel jit: its own settings, and QEMU's for tcg.
 void read_translator_settings(jit::JitOptions& jit, const std::string& option, OptionList& list) {
   constexpr uint64_t kAny = ~uint64_t{0};
@@ -73,8 +83,10 @@ void read_translator_settings(jit::JitOptions& jit, const std::string& option, O
     jit.regions.wait = true;
     jit.regions.threshold = 1;
   }
+  if (const auto file = list.take("symbols")) jit.symbols = read_symbols(option, *file);
   std::string possible =
-      "llvm, llvm-threshold, llvm-limit, llvm-threads, page-cache, baseline, tb-size, threshold, limit, block-length, links, exit-flags";
+      "llvm, llvm-threshold, llvm-limit, llvm-threads, page-cache, baseline, tb-size, threshold, limit, block-length, "
+      "links, exit-flags, symbols";
   for (const jit::opt::Pass& pass : jit::opt::passes()) {
     jit.passes.*pass.enabled = list.take_switch(pass.name).value_or(jit.passes.*pass.enabled);
     possible += fmt::format(", {}", pass.name);

@@ -171,7 +171,8 @@ TEST(CommandLine, RtcBase) {
 
 std::vector<std::string> accelerators(std::vector<const char*> options) {
   std::vector<std::string> names;
-  for (const AcceleratorOptions& accelerator : config(std::move(options)).accelerators) names.push_back(accelerator.name);
+  for (const AcceleratorOptions& accelerator : config(std::move(options)).accelerators)
+    names.push_back(accelerator.name);
   return names;
 }
 
@@ -182,11 +183,19 @@ TEST(CommandLine, AcceleratorsAreListedInTheOrderOfPreference) {
   EXPECT_THAT(accelerators({"-nographic"}), ElementsAre("auto"));
 }
 
+TEST(CommandLine, PerfMapAndItsSymbols) {
+  EXPECT_TRUE(config({"-perfmap", "-nographic"}).perf_map);
+  EXPECT_FALSE(config({"-nographic"}).perf_map);
+  EXPECT_NE(config({"-accel", "jit,symbols=/proc/self/exe"}).accelerators[0].jit.symbols, nullptr);
+  EXPECT_THAT(error({"-accel", "jit,symbols=/nowhere"}), AllOf(HasSubstr("symbols='/nowhere'"), HasSubstr("No such")));
+}
+
 TEST(CommandLine, KernelInterruptControllersBelongToTheAcceleratorOrTheMachine) {
   EXPECT_EQ(config({"-accel", "kvm,kernel-irqchip=split", "-nographic"}).accelerators[0].irqchip, KernelIrqchip::Split);
   EXPECT_EQ(config({"-accel", "kvm", "-M", "pc,kernel_irqchip=on"}).accelerators[0].irqchip, KernelIrqchip::On);
   EXPECT_EQ(config({"-accel", "kvm", "-nographic"}).accelerators[0].irqchip, std::nullopt);
-  EXPECT_THAT(error({"-accel", "kvm,kernel-irqchip=maybe"}), AllOf(HasSubstr("kernel-irqchip='maybe'"), HasSubstr("split")));
+  EXPECT_THAT(error({"-accel", "kvm,kernel-irqchip=maybe"}),
+              AllOf(HasSubstr("kernel-irqchip='maybe'"), HasSubstr("split")));
 }
 
 TEST(CommandLine, QuestionsAreAnswered) {
