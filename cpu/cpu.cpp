@@ -174,7 +174,7 @@ void Cpu::select_mode() {
               (avx ? kModeAvx : 0) | (real ? kModeReal : 0);
   const uint64_t view = mode_key_ | static_cast<uint64_t>(mmu_.current_protection()) << 6;
   if (code_64()) {
-    jump_tag = mmu_.fetch_generation() << 8 | view;
+    jump_tags = {mmu_.fetch_generation() << 8 | view, mmu_.upper_fetch_generation() << 8 | view};
     return;
   }
   // Elsewhere RIP means something only together with the code segment: a new tag whenever one of them changes.
@@ -183,7 +183,7 @@ void Cpu::select_mode() {
     legacy_context_ = context;
     ++legacy_epoch_;
   }
-  jump_tag = uint64_t{1} << 63 | legacy_epoch_;
+  jump_tags.fill(uint64_t{1} << 63 | legacy_epoch_);
 }
 
 // --- Reset -----------------------------------------------------------------------------------------------------------

@@ -199,7 +199,10 @@ class Cpu : public CpuState, public ProcessorPins {
   // Key of blocks for the current mode (block_cache.h), the jump cache and the tag of its valid entries.
   uint32_t mode_key() const { return mode_key_; }
   JumpCacheEntry* jump_cache = nullptr;
-  uint64_t jump_tag = 0;
+  // Of the lower and the upper half of the address space: what the upper half leads to is the same in all address
+  // spaces where the guest maps its kernel with global pages.
+  std::array<uint64_t, 2> jump_tags{};
+  uint64_t jump_tag(uint64_t rip) const { return jump_tags[rip >> 63]; }
 
  private:
   struct LegacyContext {

@@ -97,6 +97,7 @@ struct BlockCache::Fetcher {
 BlockCache::BlockCache(Cpu& cpu)
     : cpu_(cpu),
       jump_cache_(std::make_unique<JumpCacheEntry[]>(size_t{1} << kJumpCacheBits)),
+      recent_(std::make_unique<Recent[]>(kRecentSlots)),
       churn_(std::make_unique<Churn[]>(kChurnSlots)),
       scratch_(std::make_unique<uint8_t[]>(sizeof(Block) + 4 * sizeof(Op))) {}
 
@@ -118,8 +119,7 @@ const Op* BlockCache::find(uint64_t rip) {
   if (host == nullptr || fetcher.segment_ends || !keeping_) return decode(fetcher, rip, false)->ops();
 
   const uint64_t offset = cpu_.environment().memory_map.memory().offset_of(host);
-  const auto known = blocks_.find(block_key(offset, cpu_.mode_key()));
-  Block* block = known != blocks_.end() ? known->second : nullptr;
+  Block* block = known_block(block_key(offset, cpu_.mode_key()));
   if (block != nullptr && block->second_page != kNowhere) {
     // The next page may have moved under the instruction that runs into it.
     const uint8_t* next = cpu_.mmu().fetch_address(cpu_.wrap_linear((linear & kPageMask) + kPageSize));
@@ -130,9 +130,25 @@ const Op* BlockCache::find(uint64_t rip) {
   }
   if (block == nullptr) block = decode(fetcher, rip, true);
   if (block->linkable) {
-    jump_cache_[jump_cache_index(rip)] = {rip, cpu_.jump_tag, block->ops(), code_of(*block)};
+    jump_cache_[jump_cache_index(rip)] = {rip, cpu_.jump_tag(rip), block->ops(), code_of(*block)};
   }
   return block->ops();
+}
+
+Block* BlockCache::known_block(uint64_t key) {
+  Recent& recent = recent_of(key);
+  if (recent.key == key) return recent.block;
+  const auto known = blocks_.find(key);
+  if (known == blocks_.end()) return nullptr;
+  recent = {key, known->second};
+  return known->second;
+}
+
+void BlockCache::forget(const Block& block) {
+  const uint64_t key = block_key(block.memory_offset, block.mode_key);
+  if (recent_of(key).block == &block) recent_of(key) = {};
+  const auto known = blocks_.find(key);
+  if (known != blocks_.end() && known->second == &block) blocks_.erase(known);
 }
 
 // Decodes the block at the fetcher's start; `keep` puts it into the cache.
@@ -220,13 +236,16 @@ Block* BlockCache::allocate(size_t ops) {
 }
 
 void BlockCache::remember(Block* block) {
-  blocks_[block_key(block->memory_offset, block->mode_key)] = block;
+  const uint64_t key = block_key(block->memory_offset, block->mode_key);
+  blocks_[key] = block;
+  recent_of(key) = {key, block};
   pages_[block->memory_offset / kPageSize].push_back(block);
   if (block->second_page != kNowhere) pages_[block->second_page / kPageSize].push_back(block);
 }
 
 void BlockCache::clear() {
   blocks_.clear();
+  std::fill_n(recent_.get(), kRecentSlots, Recent{});
   pages_.clear();
   chunks_.clear();
   chunk_used_ = 0;
@@ -264,8 +283,7 @@ void BlockCache::invalidate(uint64_t memory_offset, uint64_t size) {
   std::erase_if(page->second, [&](Block* block) {
     const uint64_t begin = block->memory_offset / kPageSize == page->first ? block->memory_offset : block->second_page;
     if (begin >= end || begin + block->byte_length <= first) return false;
-    const auto known = blocks_.find(block_key(block->memory_offset, block->mode_key));
-    if (known != blocks_.end() && known->second == block) blocks_.erase(known);
+    forget(*block);
     if (block->ops()->handler == &enter_translation) note_churn(*block);
     // What stands behind the last operation is a link.
     for (unsigned i = 0; i + 1u < block->op_count; ++i) block->ops()[i].handler = &block_dropped;

@@ -144,6 +144,17 @@ class BlockCache {
   // How often the block is interpreted before it is worth a translation.
   uint32_t threshold_of(uint64_t memory_offset);
 
+  // In front of blocks_, whose look-up misses the host's cache several times.
+  struct Recent {
+    uint64_t key = ~uint64_t{0};
+    Block* block = nullptr;
+  };
+  static constexpr size_t kRecentSlots = size_t{1} << 14;
+  Recent& recent_of(uint64_t key) { return recent_[(key * 0x9E3779B97F4A7C15) >> 50]; }  // a Fibonacci hash
+  static_assert(kRecentSlots == size_t{1} << (64 - 50));
+  Block* known_block(uint64_t key);
+  void forget(const Block& block);
+
   Block* decode(Fetcher& fetcher, uint64_t rip, bool keep);
   Block* allocate(size_t ops);
   void invalidate(uint64_t memory_offset, uint64_t size);
@@ -154,6 +165,7 @@ class BlockCache {
   Cpu& cpu_;
   std::unique_ptr<JumpCacheEntry[]> jump_cache_;
   std::unordered_map<uint64_t, Block*> blocks_;  // by memory offset and mode
+  std::unique_ptr<Recent[]> recent_;
   std::unordered_map<uint64_t, std::vector<Block*>> pages_;
   std::vector<std::unique_ptr<uint8_t[]>> chunks_;
   size_t chunk_used_ = 0;

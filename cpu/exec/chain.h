@@ -14,7 +14,7 @@ constexpr uint8_t kTakenLinkable = 1, kNotTakenLinkable = 2;
 [[gnu::always_inline]] inline const Op* next_block(Cpu& cpu) {
   const uint64_t rip = cpu.registers[kRip];
   const JumpCacheEntry& entry = cpu.jump_cache[BlockCache::jump_cache_index(rip)];
-  if (entry.rip == rip && entry.tag == cpu.jump_tag) [[likely]]
+  if (entry.rip == rip && entry.tag == cpu.jump_tag(rip)) [[likely]]
     return entry.ops;
   cpu.current_op = nullptr;
   return cpu.blocks().find(rip);
@@ -36,7 +36,7 @@ CALCO_HANDLER_CONVENTION void enter_unlinked_block(Cpu* cpu, const Op* op, TlbEn
     [[clang::musttail]] return leave_chain(cpu, op, tlb);                                     \
   const uint64_t next_rip = cpu->registers[kRip];                                             \
   const JumpCacheEntry& next_entry = cpu->jump_cache[BlockCache::jump_cache_index(next_rip)]; \
-  if (next_entry.rip != next_rip || next_entry.tag != cpu->jump_tag) [[unlikely]]             \
+  if (next_entry.rip != next_rip || next_entry.tag != cpu->jump_tag(next_rip)) [[unlikely]]   \
     [[clang::musttail]] return enter_unknown_block(cpu, op, tlb);                             \
   const Op* next_ops = next_entry.ops;                                                        \
   [[clang::musttail]] return next_ops->handler(cpu, next_ops, tlb)

@@ -75,6 +75,7 @@ struct Mmu::Slot {
 Mmu::Mmu(Cpu& cpu) : cpu_(cpu) {
   bool reused = false;
   current_ = &space_of(0, reused);
+  new_upper_generation();
 }
 
 Mmu::~Mmu() = default;
@@ -91,6 +92,10 @@ Protection Mmu::current_protection() const {
 TlbEntry* Mmu::current_tlb() { return current_->tables[static_cast<size_t>(current_protection())].entries; }
 
 uint64_t Mmu::fetch_generation() const { return current_->generation; }
+
+uint64_t Mmu::upper_fetch_generation() const {
+  return upper_half_is_global_ ? upper_generation_ : current_->generation;
+}
 
 // The entry for `linear`, filled so that `access` is allowed, or the page fault raised.
 Mmu::Slot Mmu::find(uint64_t linear, Access access, Protection protection) {
@@ -284,8 +289,26 @@ const uint8_t* Mmu::fetch_address(uint64_t linear) {
   if (cpu_.long_mode_active() && !canonical(linear)) cpu_.raise(kGeneralProtection, 0);
   const Protection protection = current_protection();
   const Slot slot = find(linear, Access::Execute, protection);
-  current_->executed.set((linear >> 12) % current_->executed.size());
+  note_fetch(linear, slot.detail.global);
   return slot.detail.memory ? reinterpret_cast<const uint8_t*>(linear + slot.entry.addend) : nullptr;
+}
+
+void Mmu::note_fetch(uint64_t linear, bool global) {
+  const uint64_t page = linear >> 12;
+  if (linear >> 63 == 0 || !upper_half_is_global_) {
+    current_->executed.set(page % current_->executed.size());
+  } else if (global) {
+    executed_upper_half_.set(page % executed_upper_half_.size());
+  } else {
+    current_->executed.set(page % current_->executed.size());
+    upper_half_is_global_ = false;
+    cpu_.mode_changed();
+  }
+}
+
+void Mmu::new_upper_generation() {
+  upper_generation_ = ++generation_counter_;
+  executed_upper_half_.reset();
 }
 
 // --- Address spaces --------------------------------------------------------------------------------------------------
@@ -360,6 +383,8 @@ void Mmu::flush_all() {
     space->generation = ++generation_counter_;
     space->executed.reset();
   }
+  upper_half_is_global_ = true;
+  new_upper_generation();
   cpu_.mode_changed();
 }
 
@@ -387,6 +412,9 @@ void Mmu::invalidate_page(uint64_t linear) {
   }
   // Global translations are dropped whatever PCID they were made under (SDM vol. 3, 4.10.4.1).
   for (auto& space : spaces_) drop_page(*space, linear);
+  if (linear >> 63 != 0 && executed_upper_half_.test((linear >> 12) % executed_upper_half_.size())) {
+    new_upper_generation();
+  }
   cpu_.mode_changed();
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <bitset>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -96,6 +97,9 @@ class Mmu {
   Protection current_protection() const;
   // Changes whenever a linear address may lead to other code than before in the current address space.
   uint64_t fetch_generation() const;
+  // The same for addresses with bit 63 set. While all code there lies in global pages, no change of the address space
+  // changes it.
+  uint64_t upper_fetch_generation() const;
   bool a20_enabled() const { return a20_mask_ == ~uint64_t{0}; }
   void set_a20(bool enabled);  // gate A20; with the gate closed bit 20 of physical addresses is 0
 
@@ -116,6 +120,8 @@ class Mmu {
   void store_in_page(uint64_t linear, unsigned size, uint64_t value, Protection protection);
   AddressSpace& space_of(uint16_t pcid, bool& reused);
   AddressSpace* known_space(uint16_t pcid);
+  void note_fetch(uint64_t linear, bool global);
+  void new_upper_generation();
   void drop_non_global(AddressSpace& space);
   void drop_page(AddressSpace& space, uint64_t linear);
 
@@ -124,6 +130,9 @@ class Mmu {
   AddressSpace* current_ = nullptr;
   uint64_t use_counter_ = 0;
   uint64_t generation_counter_ = 0;
+  uint64_t upper_generation_ = 0;
+  bool upper_half_is_global_ = true;       // no code was fetched from another page there since the last full flush
+  std::bitset<1024> executed_upper_half_;  // AddressSpace::executed of the upper half
   uint64_t a20_mask_ = ~uint64_t{0};
 };
 

@@ -73,7 +73,9 @@ void Emitter::emit_probe() {
   and_(ebx, (1 << cpu::kJumpCacheBits) - 1);
   shl(ebx, 5);
   add(rbx, ptr[host::state(layout_.jump_cache)]);
-  mov(rbp, ptr[host::state(layout_.jump_tag)]);
+  mov(rbp, r10);
+  shr(rbp, 63);
+  mov(rbp, ptr[host::state(layout_.jump_tags) + rbp * 8]);
   cmp(ptr[rbx + offsetof(cpu::JumpCacheEntry, rip)], r10);
   const size_t other = jump_if(5);
   cmp(ptr[rbx + offsetof(cpu::JumpCacheEntry, tag)], rbp);

@@ -1,6 +1,8 @@
 #include "jit/llvm/compile_queue.h"
 
 #include <algorithm>
+#include <chrono>
+#include <ctime>
 #include <utility>
 
 #ifdef __linux__
@@ -94,6 +96,11 @@ void CompileQueue::work(const std::stop_token& stop) {
   bool made = false;
   std::unique_lock lock(mutex_);
   while (changed_.wait(lock, stop, [this] { return !waiting_.empty(); })) {
+    if (has_taken_its_share()) {
+      constexpr std::chrono::milliseconds kPause{5};
+      changed_.wait_for(lock, stop, kPause, [&stop] { return stop.stop_requested(); });
+      continue;  // what waits may be another job by now
+    }
     const CompileJob job = std::move(waiting_.extract(waiting_.begin()).mapped());
     compiling_.insert(job.id);
     ++busy_;
@@ -104,6 +111,15 @@ void CompileQueue::work(const std::stop_token& stop) {
     --busy_;
     changed_.notify_all();
   }
+}
+
+bool CompileQueue::has_taken_its_share() const {
+  if (options_.share == 0) return false;
+  timespec now;
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+  const uint64_t whole = static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
+  const uint64_t compiling = counters_.build_time + counters_.pass_time + counters_.codegen_time + counters_.link_time;
+  return compiling > (whole - std::min(whole, compiling)) / 100 * options_.share;
 }
 
 void CompileQueue::refuse(const CompileJob& job) {

@@ -33,6 +33,9 @@ class CompileQueue {
     unsigned threads = 1;
     size_t capacity = 64;  // waiting jobs
     int niceness = 10;     // of the threads, so that they take no time from processors
+    // Compiling takes at most so many hundredths of the processor time that the rest of the process takes: a guest that
+    // only boots is not charged for code that it would hardly use. 0: no bound.
+    unsigned share = 0;
   };
 
   // `make_compiler` is called on each thread, when there is something to compile for the first time; a null compiler
@@ -55,6 +58,7 @@ class CompileQueue {
 
  private:
   void work(const std::stop_token& stop);
+  bool has_taken_its_share() const;
   void compile(RegionCompiler& compiler, const CompileJob& job);
   void refuse(const CompileJob& job);
 

@@ -36,7 +36,7 @@ struct StateLayout {
   int tlb = 0;           // TlbEntry*
   int exit_request = 0;  // uint32_t
   int jump_cache = 0;    // JumpCacheEntry*
-  int jump_tag = 0;      // uint64_t
+  int jump_tags = 0;     // uint64_t[2]
   int exit_reason = 0;   // uint64_t, ExitReason
   int exit_link = 0;     // Link*, or Translation* for ExitReason::Hot; const cpu::Op* for interpret_at_end
 };

@@ -164,8 +164,10 @@ class EntriesGenerator : public Xbyak::CodeGenerator {
     add(rbx, ptr[host::state(layout_.jump_cache)]);
     cmp(ptr[rbx + offsetof(cpu::JumpCacheEntry, rip)], r10);
     jne(miss);
-    mov(rbp, ptr[rbx + offsetof(cpu::JumpCacheEntry, tag)]);
-    cmp(rbp, ptr[host::state(layout_.jump_tag)]);
+    mov(rbp, r10);
+    shr(rbp, 63);
+    mov(rbp, ptr[host::state(layout_.jump_tags) + rbp * 8]);
+    cmp(rbp, ptr[rbx + offsetof(cpu::JumpCacheEntry, tag)]);
     jne(miss);
     mov(rbp, r10);
     and_(rbp, -4096);

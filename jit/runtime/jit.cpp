@@ -31,7 +31,7 @@ StateLayout layout_of(const Cpu& cpu) {
   layout.tlb = offset(cpu.tlb);
   layout.exit_request = offset(cpu.exit_request);
   layout.jump_cache = offset(cpu.jump_cache);
-  layout.jump_tag = offset(cpu.jump_tag);
+  layout.jump_tags = offset(cpu.jump_tags);
   layout.exit_reason = offset(cpu.translation_exit_reason);
   layout.exit_link = offset(cpu.translation_exit_link);
   return layout;

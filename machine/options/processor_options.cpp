@@ -77,6 +77,7 @@ void read_translator_settings(jit::JitOptions& jit, const std::string& option, O
       take_number(list, option, "llvm-threshold", static_cast<uint64_t>(jit.regions.threshold), 1, INT32_MAX));
   jit.regions.limit = take_number(list, option, "llvm-limit", jit.regions.limit, 0, kAny);
   jit.regions.threads = static_cast<unsigned>(take_number(list, option, "llvm-threads", jit.regions.threads, 1, 64));
+  jit.regions.share = static_cast<unsigned>(take_number(list, option, "llvm-share", jit.regions.share, 0, 100000));
   jit.regions.llvm.page_cache = list.take_switch("page-cache").value_or(jit.regions.llvm.page_cache);
   // Without the baseline whatever it would execute is compiled by LLVM first.
   if (!list.take_switch("baseline").value_or(true)) {
@@ -85,7 +86,7 @@ void read_translator_settings(jit::JitOptions& jit, const std::string& option, O
   }
   if (const auto file = list.take("symbols")) jit.symbols = read_symbols(option, *file);
   std::string possible =
-      "llvm, llvm-threshold, llvm-limit, llvm-threads, page-cache, baseline, tb-size, threshold, limit, block-length, "
+      "llvm, llvm-threshold, llvm-limit, llvm-threads, llvm-share, page-cache, baseline, tb-size, threshold, limit, block-length, "
       "links, exit-flags, symbols";
   for (const jit::opt::Pass& pass : jit::opt::passes()) {
     jit.passes.*pass.enabled = list.take_switch(pass.name).value_or(jit.passes.*pass.enabled);

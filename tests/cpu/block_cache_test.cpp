@@ -71,5 +71,79 @@ TEST_F(SelfModifyingCode, InstructionAcrossTwoPagesFollowsItsSecondHalf) {
   EXPECT_EQ(cpu->registers[kRax], 0x20001u);
 }
 
+// Code in the upper half of the address space, as kernels have it (SDM vol. 3, 4.10.2.4: global pages).
+class UpperHalfCode : public testing::Test, protected CpuFixture {
+ protected:
+  static constexpr uint64_t kUpper = 0xFFFF'FF80'0000'0000;
+  static constexpr uint64_t kPresent2M = 0xE7, kGlobal = 0x100;
+  static constexpr uint64_t kFirstRoot = kTables, kSecondRoot = 0x300000;
+  static constexpr uint64_t kFirstCode = 0x400000, kSecondCode = 0x600000;
+
+  UpperHalfCode() {
+    enter_64_bit_mode();
+    load_code({0xB8, 0x01, 0x00, 0x00, 0x00, kHlt}, kFirstCode);   // mov eax, 1
+    load_code({0xB8, 0x02, 0x00, 0x00, 0x00, kHlt}, kSecondCode);  // mov eax, 2
+    map.write_value<uint64_t>(kSecondRoot, map.read_value<uint64_t>(kFirstRoot));
+  }
+  // One 2-MiB page at kUpper under this root.
+  void map_upper(uint64_t root, uint64_t code, uint64_t attributes) {
+    map.write_value<uint64_t>(root + 511 * 8, (root + 0x3000) | 7);
+    map.write_value<uint64_t>(root + 0x3000, (root + 0x4000) | 7);
+    map.write_value<uint64_t>(root + 0x4000, code | kPresent2M | attributes);
+  }
+  void load_cr3(uint64_t root) {
+    cpu->cr3 = root;
+    cpu->mmu().address_space_changed(false);
+  }
+  uint64_t run_upper() {
+    cpu->activity = Activity::Running;
+    cpu->registers[kRip] = kUpper;
+    EXPECT_EQ(cpu->run(), RunExit::Halted);
+    return cpu->registers[kRax];
+  }
+};
+
+TEST_F(UpperHalfCode, GlobalPagesKeepTheirTagAcrossAddressSpaces) {
+  map_upper(kFirstRoot, kFirstCode, kGlobal);
+  map_upper(kSecondRoot, kFirstCode, kGlobal);
+  EXPECT_EQ(run_upper(), 1u);
+  const auto tags = cpu->jump_tags;
+  load_cr3(kSecondRoot);
+  EXPECT_EQ(run_upper(), 1u);
+  EXPECT_NE(cpu->jump_tags[0], tags[0]);
+  EXPECT_EQ(cpu->jump_tags[1], tags[1]);
+}
+
+TEST_F(UpperHalfCode, OtherPagesAreThoseOfTheAddressSpace) {
+  map_upper(kFirstRoot, kFirstCode, 0);
+  map_upper(kSecondRoot, kSecondCode, 0);
+  EXPECT_EQ(run_upper(), 1u);
+  load_cr3(kSecondRoot);
+  EXPECT_EQ(run_upper(), 2u);
+  load_cr3(kFirstRoot);
+  EXPECT_EQ(run_upper(), 1u);
+}
+
+TEST_F(UpperHalfCode, InvlpgOfAGlobalPageLeadsToWhatIsMappedNow) {
+  map_upper(kFirstRoot, kFirstCode, kGlobal);
+  EXPECT_EQ(run_upper(), 1u);
+  map_upper(kFirstRoot, kSecondCode, kGlobal);
+  cpu->mmu().invalidate_page(kUpper);
+  EXPECT_EQ(run_upper(), 2u);
+}
+
+TEST_F(UpperHalfCode, PageThatIsGlobalNoLongerFollowsItsAddressSpace) {
+  map_upper(kFirstRoot, kFirstCode, kGlobal);
+  map_upper(kSecondRoot, kSecondCode, 0);
+  EXPECT_EQ(run_upper(), 1u);
+  map_upper(kFirstRoot, kFirstCode, 0);
+  cpu->mmu().invalidate_page(kUpper);
+  EXPECT_EQ(run_upper(), 1u);
+  load_cr3(kSecondRoot);
+  EXPECT_EQ(run_upper(), 2u);
+  load_cr3(kFirstRoot);
+  EXPECT_EQ(run_upper(), 1u);
+}
+
 }  // namespace
 }  // namespace calco::cpu

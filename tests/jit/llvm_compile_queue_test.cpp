@@ -64,6 +64,18 @@ TEST_F(Queue, DeliversWhatItCompiles) {
   EXPECT_EQ(queue->pending(), 0u);
 }
 
+// A share of one hundredth: behind the first job the process would have to work for a hundred times as long.
+TEST_F(Queue, PausesWhenItHasTakenItsShare) {
+  const auto queue = make({.threads = 1, .capacity = 100, .niceness = 1, .share = 1});
+  queue->submit(blocker(release_.get_future().share(), begun_));
+  begun_.get_future().wait();
+  queue->submit(job(1));
+  release_.set_value();
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  EXPECT_EQ(queue->pending(), 1u);
+  EXPECT_TRUE(queue->cancel(1));
+}
+
 TEST_F(Queue, TakesTheHighestPriorityFirst) {
   const auto queue = make({.threads = 1, .capacity = 100, .niceness = 1});
   queue->submit(blocker(release_.get_future().share(), begun_));
