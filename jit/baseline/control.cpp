@@ -132,6 +132,7 @@ void Emitter::emit_terminator(const Instruction& instruction) {
     case Opcode::JumpIndirect: {
       flush_vectors();
       move_to(r10, instruction.arguments[0]);
+      if (static_cast<ir::JumpHint>(instruction.auxiliary) != ir::JumpHint::Return) record_target();
       return emit_probe();
     }
     default:
@@ -140,6 +141,19 @@ void Emitter::emit_terminator(const Instruction& instruction) {
       add_to_rip(static_cast<int32_t>(instruction.immediate));
       return jump_to_entry(entries_.exit_interpret);
   }
+}
+
+// For the tier above, which compares with the places that were met. The cursor wraps around as a byte does.
+void Emitter::record_target() {
+  static_assert(kRecordedTargets * sizeof(uint64_t) == 256);
+  uint8_t* data = options_.count_entries ? cache_.allocate_data(kRecordedTargets * sizeof(uint64_t) + 8) : nullptr;
+  if (data == nullptr) return;
+  uint8_t* const cursor = data + kRecordedTargets * sizeof(uint64_t);
+  translation_.targets = reinterpret_cast<const uint64_t*>(data);
+  add(byte[rip + cache_.as_seen_from_writable(cursor)], 8);
+  movzx(ebx, byte[rip + cache_.as_seen_from_writable(cursor)]);
+  lea(rbp, ptr[rip + cache_.as_seen_from_writable(data)]);
+  mov(ptr[rbp + rbx], r10);
 }
 
 void Emitter::emit_interpret_at_end() {

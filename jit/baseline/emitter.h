@@ -182,6 +182,7 @@ class Emitter : public Xbyak::CodeGenerator {
   void emit_branch(const Instruction& instruction);
   void emit_bail_if(const Instruction& instruction);
   void emit_interpret(const Instruction& instruction);
+  void record_target();
   void emit_interpret_at_end();
   void emit_probe();  // exact RIP in r10
   void emit_cold();

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <ctime>
+#include <iterator>
 #include <utility>
 
 #ifdef __linux__
@@ -21,6 +22,12 @@ void become_nice([[maybe_unused]] int niceness) {
   setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), niceness);
   pthread_setname_np(pthread_self(), "llvm");
 #endif
+}
+
+uint64_t process_time() {
+  timespec now;
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+  return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
 }
 
 void add(LlvmCounters& sum, const LlvmCounters& before, const LlvmCounters& after) {
@@ -54,15 +61,17 @@ CompileQueue::~CompileQueue() {
   threads_.clear();
 }
 
-bool CompileQueue::submit(CompileJob job) {
+std::optional<CompileJob> CompileQueue::submit(CompileJob job) {
+  std::optional<CompileJob> rest;
   {
     const std::lock_guard lock(mutex_);
-    if (closed_ || waiting_.size() >= options_.capacity) return false;
+    if (closed_) return job;
     const uint64_t priority = job.priority;
     waiting_.emplace(priority, std::move(job));
+    if (waiting_.size() > options_.capacity) rest = std::move(waiting_.extract(std::prev(waiting_.end())).mapped());
   }
   changed_.notify_all();
-  return true;
+  return rest;
 }
 
 bool CompileQueue::cancel(uint64_t id) {
@@ -115,9 +124,7 @@ void CompileQueue::work(const std::stop_token& stop) {
 
 bool CompileQueue::has_taken_its_share() const {
   if (options_.share == 0) return false;
-  timespec now;
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-  const uint64_t whole = static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
+  const uint64_t whole = options_.process_time != nullptr ? options_.process_time() : process_time();
   const uint64_t compiling = counters_.build_time + counters_.pass_time + counters_.codegen_time + counters_.link_time;
   return compiling > (whole - std::min(whole, compiling)) / 100 * options_.share;
 }

@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <string>
 #include <thread>
@@ -36,6 +37,7 @@ class CompileQueue {
     // Compiling takes at most so many hundredths of the processor time that the rest of the process takes: a guest that
     // only boots is not charged for code that it would hardly use. 0: no bound.
     unsigned share = 0;
+    uint64_t (*process_time)() = nullptr;  // nanoseconds of processor time of the whole process; null: the system's
   };
 
   // `make_compiler` is called on each thread, when there is something to compile for the first time; a null compiler
@@ -46,8 +48,8 @@ class CompileQueue {
   CompileQueue(const CompileQueue&) = delete;
   CompileQueue& operator=(const CompileQueue&) = delete;
 
-  // False where the queue is full or closed: the job is dropped.
-  bool submit(CompileJob job);
+  // The job that there is no room for, if so: the one of lowest priority, which may be the new one.
+  std::optional<CompileJob> submit(CompileJob job);
   // The job's result is thrown away. False where `done` was called already, or is being called.
   bool cancel(uint64_t id);
   // Waits until no job waits or is being compiled.

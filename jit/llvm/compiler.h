@@ -28,10 +28,10 @@ struct LlvmOptions {
   std::function<void(std::span<const uint8_t> code)> dump_code;
 };
 
-// Asked while a region is compiled, once for each direct target in the page that is not of the region: the address of
-// the 8 bytes that hold the host address to go on at. They must live as long as the code, and may change at any time
-// (one aligned 64-bit store).
-using LinkCellSource = std::function<void**(int32_t target)>;
+// Asked while a region is compiled, for each direct jump of a block to an offset in its own page where no block of the
+// region begins: the address of the 8 bytes that hold the host address to go on at. They must live as long as the code,
+// and may change at any time (one aligned 64-bit store).
+using LinkCellSource = std::function<void**(size_t block, int32_t target)>;
 
 // Host code in memory that is executable and not writable. Destruction frees it: only when no processor executes it and
 // nothing leads to it. May outlive the compiler.

@@ -3,8 +3,12 @@
 #include <fmt/format.h>
 #include <llvm/IR/MDBuilder.h>
 
+#include <algorithm>
+#include <bit>
 #include <cstddef>
-#include <cstdio>
+#include <set>
+
+#include "cpu/mmu/tlb.h"
 
 namespace calco::jit {
 
@@ -189,44 +193,139 @@ void Lowering::lower_branch(llvm::Value* condition, int32_t taken, int32_t not_t
   builder_.CreateCondBr(condition, if_taken, if_not);
 }
 
+// Compares with the places it is guessed to lead to.
 void Lowering::lower_indirect_jump(const ir::Instruction& instruction) {
+  const std::vector<size_t>& guesses = graph_.successors(block_);
+  llvm::Value* const target = argument(instruction, 0);
+  if (!guesses.empty()) {
+    flags_to_variables();
+    llvm::Value* const distance = builder_.CreateSub(target, page_base());
+    constexpr size_t kMostCompares = 3;
+    guesses.size() <= kMostCompares ? compare_with_guesses(distance, guesses) : look_up_guess(distance, guesses);
+  }
   store_for_exit();
-  store_state(argument(instruction, 0), kRipOffset);
+  store_state(target, kRipOffset);
   tail_call(tail_target("probe", Thunk::Kind::Jump, input_.entries.probe));
+}
+
+// Goes on where it is none of them. `distance`: from the block's page.
+void Lowering::compare_with_guesses(llvm::Value* distance, const std::vector<size_t>& guesses) {
+  for (const size_t guess : guesses) {
+    const int64_t place = region_.place(guess) - region_.page_start(block_);
+    llvm::BasicBlock* const from = builder_.GetInsertBlock();
+    llvm::BasicBlock* const way = way_to(guess, static_cast<int32_t>(place));
+    llvm::BasicBlock* const next = new_block();
+    builder_.SetInsertPoint(from);
+    builder_.CreateCondBr(builder_.CreateICmpEQ(distance, builder_.getInt64(static_cast<uint64_t>(place))), way, next);
+    builder_.SetInsertPoint(next);
+  }
+}
+
+namespace {
+
+// A multiplication and a shift that send each place to a slot of its own.
+struct PerfectHash {
+  uint32_t factor = 0;
+  unsigned bits = 0;
+  uint32_t slot(int64_t place) const { return static_cast<uint32_t>(place) * factor >> (32 - bits); }
+};
+
+bool is_perfect(const PerfectHash& hash, const std::vector<int64_t>& places) {
+  std::set<uint32_t> slots;
+  return std::ranges::all_of(places, [&](int64_t place) { return slots.insert(hash.slot(place)).second; });
+}
+
+PerfectHash perfect_hash(const std::vector<int64_t>& places) {
+  for (unsigned bits = std::bit_width(places.size() - 1);; ++bits) {
+    uint32_t factor = 0x9E3779B1;
+    for (unsigned attempt = 0; attempt < 200; ++attempt, factor = factor * 0x2C1B3C6D + 2) {
+      if (const PerfectHash hash{factor, bits}; is_perfect(hash, places)) return hash;
+    }
+  }
+}
+
+}  // namespace
+
+// The same for many: one jump through a table, then one comparison.
+void Lowering::look_up_guess(llvm::Value* distance, const std::vector<size_t>& guesses) {
+  std::vector<int64_t> places;
+  for (const size_t guess : guesses) places.push_back(region_.place(guess) - region_.page_start(block_));
+  const PerfectHash hash = perfect_hash(places);
+  llvm::Value* const product =
+      builder_.CreateMul(builder_.CreateTrunc(distance, builder_.getInt32Ty()), builder_.getInt32(hash.factor));
+  llvm::Value* const slot = builder_.CreateLShr(product, 32 - hash.bits);
+  llvm::BasicBlock* const none = new_block();
+  llvm::SwitchInst* const table = builder_.CreateSwitch(slot, none, 1u << hash.bits);
+  for (size_t i = 0; i < guesses.size(); ++i) {
+    llvm::BasicBlock* const compare = new_block();
+    table->addCase(builder_.getInt32(hash.slot(places[i])), compare);
+    builder_.SetInsertPoint(compare);
+    llvm::BasicBlock* const way = way_to(guesses[i], static_cast<int32_t>(places[i]));
+    builder_.SetInsertPoint(compare);
+    builder_.CreateCondBr(builder_.CreateICmpEQ(distance, builder_.getInt64(static_cast<uint64_t>(places[i]))), way,
+                          none);
+  }
+  builder_.SetInsertPoint(none);
 }
 
 // Where the way to `target` begins. Moves the insertion point.
 llvm::BasicBlock* Lowering::edge_to(int32_t target, bool flags_dead) {
-  const auto block = graph_.block_at(target);
-  if (!block) return exit_to(target, flags_dead);
-  if (RegionGraph::is_back_edge(block_, *block)) return back_edge_to(*block, target);
-  ssa_.add_edge(block_, *block, builder_.GetInsertBlock());
-  return heads_[*block];
+  const auto block = graph_.block_at(block_, target);
+  return block ? way_to(*block, target) : exit_to(target, flags_dead);
+}
+
+// The same for a block of the region; every way there is one of the edges that `graph_` counts. The way begins in the
+// block of the insertion point, or in one of its own.
+llvm::BasicBlock* Lowering::way_to(size_t block, int32_t target) {
+  const bool back = RegionGraph::is_back_edge(block_, block);
+  const bool page = graph_.changes_page(block_, block);
+  if (!back && !page) {
+    ssa_.add_edge(block_, block, builder_.GetInsertBlock());
+    return heads_[block];
+  }
+  llvm::BasicBlock* const begin = new_block();
+  builder_.SetInsertPoint(begin);
+  if (back) poll(target);
+  if (page) enter_page(block, target);
+  ssa_.add_edge(block_, block, builder_.GetInsertBlock());
+  builder_.CreateBr(heads_[block]);
+  return begin;
 }
 
 // Every way round asks whether somebody wants the processor.
-llvm::BasicBlock* Lowering::back_edge_to(size_t block, int32_t target) {
-  llvm::BasicBlock* poll = new_block();
-  llvm::BasicBlock* wanted = new_cold_block();
+void Lowering::poll(int32_t target) {
+  llvm::BasicBlock* const wanted = new_cold_block();
+  llvm::LoadInst* const request = builder_.CreateLoad(builder_.getInt32Ty(), state_pointer(input_.layout.exit_request));
+  request->setVolatile(true);
+  branch_unlikely(builder_.CreateICmpNE(request, builder_.getInt32(0)), wanted);
+  const llvm::IRBuilderBase::InsertPointGuard guard(builder_);
   builder_.SetInsertPoint(wanted);
   store_for_exit();
   leave(target, ExitReason::Next);
-  builder_.SetInsertPoint(poll);
-  llvm::LoadInst* request = builder_.CreateLoad(builder_.getInt32Ty(), state_pointer(input_.layout.exit_request));
-  request->setVolatile(true);
-  llvm::Value* none = builder_.CreateICmpEQ(request, builder_.getInt32(0));
-  builder_.CreateCondBr(none, heads_[block], wanted, llvm::MDBuilder(context_).createBranchWeights(2000, 1));
-  ssa_.add_edge(block_, block, poll);
-  return poll;
 }
 
+// Goes on if the block's page is mapped where it was when the region was formed, as the TLB knows it.
+void Lowering::enter_page(size_t block, int32_t target) {
+  const int64_t distance = region_.page_start(block) - region_.page_start(block_);
+  llvm::Value* const linear = builder_.CreateAdd(page_base(), builder_.getInt64(static_cast<uint64_t>(distance)));
+  llvm::Value* const entry = tlb_entry(linear);
+  llvm::BasicBlock* const elsewhere = exit_to(target, /*flags_dead=*/false);
+  const auto memory = reinterpret_cast<uint64_t>(region_.pages[block].memory);
+  branch_unlikely(builder_.CreateICmpNE(tlb_field(entry, offsetof(cpu::TlbEntry, execute)), linear), elsewhere);
+  llvm::Value* const mapped = builder_.CreateAdd(linear, tlb_field(entry, offsetof(cpu::TlbEntry, addend)));
+  branch_unlikely(builder_.CreateICmpNE(mapped, builder_.getInt64(memory)), elsewhere);
+  store_state(linear, kRipOffset);
+}
+
+// Leaves the region for another place.
 llvm::BasicBlock* Lowering::exit_to(int32_t target, bool flags_dead) {
+  const llvm::IRBuilderBase::InsertPointGuard guard(builder_);
   llvm::BasicBlock* exit = new_block();
   builder_.SetInsertPoint(exit);
   store_variables(dirty_ & ~argument_variables() & ~(flags_dead ? kFlagVariables : 0));
   if (target >= 0 && target < kPageSize) {
-    void** cell = input_.link_cell(target);
-    tail_call(tail_target(fmt::format("link_{:x}", target), Thunk::Kind::Cell, cell));
+    void** cell = input_.link_cell(block_, target);
+    tail_call(tail_target(fmt::format("link_{:x}", region_.page_start(block_) + target), Thunk::Kind::Cell, cell));
   } else {
     store_state(builder_.CreateAdd(page_base(), builder_.getInt64(static_cast<uint64_t>(int64_t{target}))), kRipOffset);
     tail_call(tail_target("probe", Thunk::Kind::Jump, input_.entries.probe));

@@ -74,8 +74,12 @@ class Lowering {
   void lower_terminator(const ir::Instruction& instruction);
   void lower_branch(llvm::Value* condition, int32_t taken, int32_t not_taken);
   void lower_indirect_jump(const ir::Instruction& instruction);
+  void compare_with_guesses(llvm::Value* distance, const std::vector<size_t>& guesses);
+  void look_up_guess(llvm::Value* distance, const std::vector<size_t>& guesses);
   llvm::BasicBlock* edge_to(int32_t target, bool flags_dead);
-  llvm::BasicBlock* back_edge_to(size_t block, int32_t target);
+  llvm::BasicBlock* way_to(size_t block, int32_t target);
+  void poll(int32_t target);
+  void enter_page(size_t block, int32_t target);
   llvm::BasicBlock* exit_to(int32_t target, bool flags_dead);
   llvm::BasicBlock* bail_block(const ir::Instruction& instruction);
   void leave(int32_t page_offset, ExitReason reason);
@@ -172,6 +176,7 @@ class Lowering {
   llvm::Value* touched_page(const Access& access);
   llvm::Value* is_in_page(const Access& access, llvm::Value* page, llvm::Value* known);
   llvm::Value* tlb_entry(llvm::Value* linear);
+  llvm::Value* tlb_field(llvm::Value* entry, size_t offset);
   // What the access's entry of the TLB holds; what is not used is not loaded.
   struct TlbFields {
     llvm::Value *read, *write, *addend;

@@ -52,14 +52,10 @@ Value* Lowering::look_up(const Access& access) {
   return access.group.refreshes ? refresh_group(access, page) : look_up_in_group(access, page);
 }
 
-namespace {
-
-Value* field(llvm::IRBuilderBase& builder, Value* entry, size_t offset) {
-  return builder.CreateLoad(builder.getInt64Ty(),
-                            builder.CreateConstInBoundsGEP1_64(builder.getInt8Ty(), entry, offset));
+Value* Lowering::tlb_field(Value* entry, size_t offset) {
+  return builder_.CreateLoad(builder_.getInt64Ty(),
+                             builder_.CreateConstInBoundsGEP1_64(builder_.getInt8Ty(), entry, offset));
 }
-
-}  // namespace
 
 Value* Lowering::tlb_entry(Value* linear) {
   Value* const offset =
@@ -70,8 +66,8 @@ Value* Lowering::tlb_entry(Value* linear) {
 Value* Lowering::look_up_in_tlb(const Access& access, Value* page) {
   Value* const entry = tlb_entry(access.linear);
   const size_t tag = access.write ? offsetof(cpu::TlbEntry, write) : offsetof(cpu::TlbEntry, read);
-  branch_unlikely(builder_.CreateICmpNE(page, field(builder_, entry, tag)), access.slow);
-  return builder_.CreateAdd(access.linear, field(builder_, entry, offsetof(cpu::TlbEntry, addend)));
+  branch_unlikely(builder_.CreateICmpNE(page, tlb_field(entry, tag)), access.slow);
+  return builder_.CreateAdd(access.linear, tlb_field(entry, offsetof(cpu::TlbEntry, addend)));
 }
 
 // Whether both ends of the access lie in the known page. `page` is that of the last byte.
@@ -84,7 +80,7 @@ Value* Lowering::is_in_page(const Access& access, Value* page, Value* known) {
 
 // First asks for the group's last page, which is in registers, then the TLB, which becomes the group's page. A page
 // stays good until the code is left, or calls something: another processor that takes permissions away waits until this
-// one has answered its request to leave (back_edge_to).
+// one has answered its request to leave (poll).
 Value* Lowering::look_up_in_group(const Access& access, Value* page) {
   const GroupSlots& slots = groups_[static_cast<size_t>(access.group.group)];
   llvm::BasicBlock* const miss = new_cold_block();
@@ -113,8 +109,8 @@ Value* Lowering::refresh_group(const Access& access, Value* page) {
 
 Lowering::TlbFields Lowering::tlb_fields(const Access& access) {
   Value* const entry = tlb_entry(access.linear);
-  return {field(builder_, entry, offsetof(cpu::TlbEntry, read)), field(builder_, entry, offsetof(cpu::TlbEntry, write)),
-          field(builder_, entry, offsetof(cpu::TlbEntry, addend))};
+  return {tlb_field(entry, offsetof(cpu::TlbEntry, read)), tlb_field(entry, offsetof(cpu::TlbEntry, write)),
+          tlb_field(entry, offsetof(cpu::TlbEntry, addend))};
 }
 
 void Lowering::remember(const GroupSlots& slots, const TlbFields& entry) {

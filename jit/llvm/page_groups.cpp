@@ -33,8 +33,8 @@ struct Origin {
 
 class BlockAddresses {
  public:
-  BlockAddresses(const ir::Block& block, uint32_t& next_unknown)
-      : block_(block), register_of_(block.code.size(), kNothing), next_unknown_(next_unknown) {
+  BlockAddresses(const ir::Block& block, int64_t page_start, uint32_t& next_unknown)
+      : block_(block), page_start_(page_start), register_of_(block.code.size(), kNothing), next_unknown_(next_unknown) {
     for (const ir::Instruction& instruction : block.code) {
       if (instruction.opcode == Opcode::SetRegister) register_of_[instruction.arguments[0]] = instruction.auxiliary;
     }
@@ -61,7 +61,7 @@ class BlockAddresses {
     const ir::Instruction& instruction = block_[value];
     if (instruction.opcode == Opcode::GetRegister) return {instruction.auxiliary, ir::kNoValue};
     if (instruction.opcode == Opcode::PageBase) {
-      return {kPage + (static_cast<uint32_t>(displacement >> 12) & 0x1FF), ir::kNoValue};
+      return {kPage + (static_cast<uint32_t>((page_start_ + displacement) >> 12) & 0x1FF), ir::kNoValue};
     }
     if (instruction.opcode == Opcode::SegmentBase) return {kSegmentBase + instruction.auxiliary, ir::kNoValue};
     if (instruction.opcode == Opcode::Address && instruction.arguments[0] != ir::kNoValue &&
@@ -77,6 +77,7 @@ class BlockAddresses {
   }
 
   const ir::Block& block_;
+  const int64_t page_start_;           // from the region's first page
   std::vector<uint32_t> register_of_;  // the register that a value is written to
   uint32_t& next_unknown_;
 };
@@ -141,9 +142,9 @@ PageGroups::PageGroups(const Region& region, const RegionGraph& graph, bool enab
   uint32_t next_unknown = 0;
   std::vector<BlockAddresses> addresses;
   std::vector<VariableSet> jumping;
-  for (const ir::Block& block : region.blocks) {
-    addresses.emplace_back(block, next_unknown);
-    jumping.push_back(registers_that_jump(block, addresses.back()));
+  for (size_t number = 0; number < region.blocks.size(); ++number) {
+    addresses.emplace_back(region.blocks[number], region.page_start(number), next_unknown);
+    jumping.push_back(registers_that_jump(region.blocks[number], addresses.back()));
   }
   jumping = jumps_on_way_round(graph, jumping);
 

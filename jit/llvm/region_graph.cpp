@@ -1,5 +1,7 @@
 #include "jit/llvm/region_graph.h"
 
+#include <algorithm>
+
 #include "cpu/flags.h"
 #include "cpu/state.h"
 #include "jit/runtime/abi.h"
@@ -60,29 +62,48 @@ RegionGraph::RegionGraph(const Region& region) : nodes(region.blocks.size()), re
   find_flag_kinds(region);
 }
 
-std::optional<size_t> RegionGraph::block_at(int32_t target) const {
+std::optional<size_t> RegionGraph::block_at(size_t from, int32_t target) const {
+  const int64_t place = region_.page_start(from) + target;
   for (size_t i = 0; i < region_.blocks.size(); ++i) {
-    if (region_.blocks[i].page_offset == target) return i;
+    if (region_.place(i) == place) return i;
   }
   return std::nullopt;
 }
 
-std::vector<size_t> RegionGraph::targets_of(const ir::Block& block) const {
-  const ir::Instruction& last = block.terminator();
+std::vector<size_t> RegionGraph::targets_of(size_t number) const {
+  const ir::Instruction& last = region_.blocks[number].terminator();
   std::vector<size_t> result;
   auto add = [&](int32_t target) {
-    if (const auto index = block_at(target)) result.push_back(*index);
+    if (const auto index = block_at(number, target)) result.push_back(*index);
   };
   if (last.opcode == Opcode::Jump) add(static_cast<int32_t>(last.immediate));
   if (last.opcode == Opcode::Branch) {
     add(ir::taken_target(last));
     if (ir::not_taken_target(last) != ir::taken_target(last)) add(ir::not_taken_target(last));
   }
+  if (last.opcode == Opcode::JumpIndirect) {
+    if (static_cast<ir::JumpHint>(last.auxiliary) == ir::JumpHint::Return) return return_sites();
+    if (!region_.indirect_targets.empty()) return region_.indirect_targets[number];
+  }
+  return result;
+}
+
+// The blocks behind the region's calls.
+std::vector<size_t> RegionGraph::return_sites() const {
+  std::vector<size_t> result;
+  for (size_t i = 0; i < region_.blocks.size(); ++i) {
+    const ir::Block& block = region_.blocks[i];
+    const ir::Instruction& last = block.terminator();
+    const bool jumps = last.opcode == Opcode::Jump || last.opcode == Opcode::JumpIndirect;
+    if (!jumps || static_cast<ir::JumpHint>(last.auxiliary) != ir::JumpHint::Call) continue;
+    const auto site = block_at(i, block.page_offset + block.byte_length);
+    if (site && std::ranges::find(result, *site) == result.end()) result.push_back(*site);
+  }
   return result;
 }
 
 void RegionGraph::find_edges(const Region& region) {
-  for (const ir::Block& block : region.blocks) successors_.push_back(targets_of(block));
+  for (size_t i = 0; i < region.blocks.size(); ++i) successors_.push_back(targets_of(i));
   std::vector<size_t> waiting{0};
   nodes[0].reachable = true;
   while (!waiting.empty()) {

@@ -31,13 +31,15 @@ struct RegionGraph {
     std::optional<uint32_t> flag_kind;
   };
 
-  // The block that begins at this offset in the page.
-  std::optional<size_t> block_at(int32_t target) const;
+  // The block that a jump from block `from` to this offset from its page leads to.
+  std::optional<size_t> block_at(size_t from, int32_t target) const;
+  // Whether control that goes from one to the other gets into another page.
+  bool changes_page(size_t from, size_t to) const { return region_.page_start(from) != region_.page_start(to); }
   // Variables that keep the value they have on entry.
   VariableSet constant() const { return interprets ? 0 : ~written; }
   // Ways that go round lead over such an edge.
   static bool is_back_edge(size_t from, size_t to) { return to <= from; }
-  // The blocks that a block's direct jumps lead to.
+  // The blocks that a block's direct jumps lead to, or its indirect one is guessed to lead to.
   const std::vector<size_t>& successors(size_t block) const { return successors_[block]; }
 
   std::vector<Node> nodes;  // one a block
@@ -54,7 +56,8 @@ struct RegionGraph {
   void find_uses(const Region& region);
   void find_dirty(const Region& region);
   void find_flag_kinds(const Region& region);
-  std::vector<size_t> targets_of(const ir::Block& block) const;
+  std::vector<size_t> targets_of(size_t number) const;
+  std::vector<size_t> return_sites() const;
 
   const Region& region_;
   std::vector<std::vector<size_t>> successors_;

@@ -3,35 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <bitset>
-#include <cstring>
 
-#include "cpu/system/cpu_model.h"
-#include "jit/frontend/frontend.h"
 #include "jit/ir/printer.h"
 #include "jit/llvm/library.h"
-#include "machine/core/guest_memory.h"
+#include "jit/runtime/region_former.h"
 
 namespace calco::jit {
-
-namespace {
-
-// The targets of a block that lie in its page.
-std::vector<uint16_t> targets_in_page(const ir::Block& block) {
-  std::vector<uint16_t> targets;
-  const auto add = [&](int32_t target) {
-    if (target >= 0 && target < static_cast<int32_t>(kPageSize)) targets.push_back(static_cast<uint16_t>(target));
-  };
-  const ir::Instruction& end = block.terminator();
-  if (end.opcode == ir::Opcode::Jump) add(static_cast<int32_t>(end.immediate));
-  if (end.opcode == ir::Opcode::Branch) {
-    add(ir::taken_target(end));
-    add(ir::not_taken_target(end));
-  }
-  return targets;
-}
-
-}  // namespace
 
 RegionTier::RegionTier(const RegionOptions& options, const StateLayout& layout, const Entries& entries,
                        std::mutex& mutex, TranslationCache& cache, Log& log, PerfMap* perf_map)
@@ -65,7 +42,9 @@ void RegionTier::promote(cpu::Cpu& cpu, Translation& hot) {
     // What became hot last is what runs now: it is compiled first.
     code->linear = cpu.registers[cpu::kRip];
     code->id = job.id = job.priority = next_id_++;
-    job.link_cell = [this, target_of = code.get()](int32_t target) { return make_cell(*target_of, target); };
+    job.link_cell = [this, target_of = code.get()](size_t block, int32_t target) {
+      return make_cell(*target_of, block, target);
+    };
     job.done = [this](uint64_t id, std::unique_ptr<CompiledRegion> compiled, const std::string& refusal) {
       publish(id, std::move(compiled), refusal);
     };
@@ -78,55 +57,28 @@ void RegionTier::promote(cpu::Cpu& cpu, Translation& hot) {
     regions_.push_back(std::move(code));
     ++counters.promoted;
   }
-  const uint64_t id = job.id;
-  if (!queue_.submit(std::move(job))) publish(id, nullptr, "the queue is full");
+  if (const auto without_room = queue_.submit(std::move(job))) postpone(without_room->id);
   if (options_.wait) queue_.drain();
 }
 
-// Everything in the page that was translated and can be reached from the hot block by direct jumps. Lock held.
+// Lock held.
 bool RegionTier::form(const cpu::Cpu& cpu, Translation& hot, Region& region, RegionCode& code) {
-  const uint64_t page = hot.memory_offset & kPageMask;
-  const auto first = static_cast<uint16_t>(hot.memory_offset - page);
-  const uint8_t* bytes = cpu.environment().memory_map.memory().data() + page;
-  std::bitset<kPageSize> seen;
-  std::deque<uint16_t> waiting{first};
-  seen.set(first);
-  size_t instructions = 0;
-  bool loops = false;
-  while (!waiting.empty() && region.blocks.size() < options_.maximum_blocks &&
-         instructions < options_.maximum_instructions) {
-    const uint16_t offset = waiting.front();
-    waiting.pop_front();
-    Translation* member = cache_.find(page + offset, hot.mode_key);
-    if (member == nullptr) continue;
-    ir::Block block;
-    const CodeSource source{{bytes + offset, kPageSize - offset},
-                            page + offset,
-                            hot.mode_key,
-                            cpu.model().features(),
-                            std::max<unsigned>(1, member->guest_instructions)};
-    if (!translate(source, block) || block.byte_length != member->byte_length) continue;
-    opt::optimize(block, options_.passes, scratch_);
-    instructions += block.guest.size();
-    for (const uint16_t target : targets_in_page(block)) {
-      loops |= target == first;
-      if (!seen.test(target)) waiting.push_back(target);
-      seen.set(target);
-    }
-    region.blocks.push_back(std::move(block));
-    code.members.push_back(member);
-  }
+  RegionFormer former(cpu, cache_, hot, options_, scratch_);
+  former.run();
+  region = std::move(former.region);
+  code.members = std::move(former.members);
   code.entry = &hot;
-  counters.guest_instructions += instructions;
-  return !region.blocks.empty() && code.members.front() == &hot && (loops || region.blocks.size() > 1 || options_.wait);
+  counters.guest_instructions += former.instructions;
+  return !region.blocks.empty() && (former.loops || region.blocks.size() > 1 || options_.wait);
 }
 
 // On a compiling thread.
-void** RegionTier::make_cell(RegionCode& code, int32_t target) {
+void** RegionTier::make_cell(RegionCode& code, size_t block, int32_t target) {
   std::lock_guard lock(mutex_);
   void*& cell = code.cells.emplace_back(nullptr);
   Link& link = code.links.emplace_back();
-  link.from = code.entry;
+  // A region that died meanwhile has no members any more.
+  link.from = code.dead ? code.entry : code.members[block];
   link.target = static_cast<uint16_t>(target);
   link.cell = true;
   link.site = reinterpret_cast<uint8_t*>(&cell);
@@ -137,12 +89,25 @@ void** RegionTier::make_cell(RegionCode& code, int32_t target) {
   return &cell;
 }
 
+// Its block counts again.
+void RegionTier::postpone(uint64_t id) {
+  std::lock_guard lock(mutex_);
+  const auto found = std::ranges::find(regions_, id, [](const auto& code) { return code->id; });
+  if (found == regions_.end()) return;
+  RegionCode& code = **found;
+  code.entry->promoted = false;
+  if (code.entry->countdown != nullptr) *code.entry->countdown = code.entry->countdown_start;
+  retire(code);
+  regions_.erase(found);
+  ++counters.postponed;
+}
+
 // --- Use -------------------------------------------------------------------------------------------------------------
 
-// On a compiling thread, or where there was no room to compile.
+// On a compiling thread.
 void RegionTier::publish(uint64_t id, std::unique_ptr<CompiledRegion> compiled, const std::string& refusal) {
   std::lock_guard lock(mutex_);
-  const auto found = std::find_if(regions_.begin(), regions_.end(), [id](const auto& code) { return code->id == id; });
+  const auto found = std::ranges::find(regions_, id, [](const auto& code) { return code->id; });
   if (found == regions_.end()) return;
   RegionCode& code = **found;
   if (compiled == nullptr) {
@@ -210,10 +175,11 @@ std::string RegionTier::report() const {
   const LlvmCounters llvm = queue_.counters();
   constexpr double kSeconds = 1e-9;
   return fmt::format(
-      "regions: promoted {}, in use {}, refused {}, too late {}, dropped {}; guest instructions {}, host bytes {}\n"
+      "regions: promoted {}, in use {}, refused {}, postponed {}, too late {}, dropped {}; guest instructions {}, host "
+      "bytes {}\n"
       "LLVM time {:.3f} s: building {:.3f}, passes {:.3f}, code {:.3f}, linking {:.3f}; {:.0f} us a guest "
       "instruction\n",
-      counters.promoted, counters.published, counters.refused, counters.too_late, counters.dropped,
+      counters.promoted, counters.published, counters.refused, counters.postponed, counters.too_late, counters.dropped,
       counters.guest_instructions, llvm.code_bytes,
       static_cast<double>(llvm.build_time + llvm.pass_time + llvm.codegen_time + llvm.link_time) * kSeconds,
       static_cast<double>(llvm.build_time) * kSeconds, static_cast<double>(llvm.pass_time) * kSeconds,

@@ -69,14 +69,15 @@ class RegionTier {
   void drain() { queue_.drain(); }
 
   struct Counters {
-    uint64_t promoted = 0, published = 0, refused = 0, too_late = 0, dropped = 0, guest_instructions = 0;
+    uint64_t promoted = 0, published = 0, refused = 0, postponed = 0, too_late = 0, dropped = 0, guest_instructions = 0;
   } counters;
   std::string report() const;  // lock held
 
  private:
   bool form(const cpu::Cpu& cpu, Translation& hot, Region& region, RegionCode& code);
-  void** make_cell(RegionCode& code, int32_t target);
+  void** make_cell(RegionCode& code, size_t block, int32_t target);
   void publish(uint64_t id, std::unique_ptr<CompiledRegion> compiled, const std::string& refusal);
+  void postpone(uint64_t id);
   void retire(RegionCode& code);
 
   const RegionOptions options_;

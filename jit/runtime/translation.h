@@ -25,6 +25,8 @@ struct Link {
   const uint8_t* stub = nullptr;
 };
 
+constexpr unsigned kRecordedTargets = 32;
+
 // Guest code in the translation's page that it depends on.
 struct CodeRange {
   uint16_t page_offset = 0;
@@ -48,6 +50,7 @@ struct Translation : cpu::TranslatedCode {
   int32_t* countdown = nullptr;      // entries left until it counts as hot; null: not counted
   int32_t countdown_start = 0;
   const void** better_code = nullptr;  // where the jump at `body` finds its target; beside the countdown
+  const uint64_t* targets = nullptr;   // RIPs that the indirect jump at the end went to last: kRecordedTargets, or null
   uint64_t body_bytes = 0;             // of the body, as emitted
   bool promoted = false;               // a region that begins here is being compiled or in use
   std::vector<RegionCode*> regions;    // which it is a member of

@@ -53,7 +53,7 @@ class Queue : public testing::Test {
 
 TEST_F(Queue, DeliversWhatItCompiles) {
   const auto queue = make({.threads = 2, .capacity = 100, .niceness = 1});
-  for (uint64_t id = 0; id < 20; ++id) ASSERT_TRUE(queue->submit(job(id)));
+  for (uint64_t id = 0; id < 20; ++id) ASSERT_FALSE(queue->submit(job(id)));
   queue->drain();
   ASSERT_EQ(regions_.size(), 20u);
   for (auto& [id, region] : regions_) {
@@ -64,9 +64,8 @@ TEST_F(Queue, DeliversWhatItCompiles) {
   EXPECT_EQ(queue->pending(), 0u);
 }
 
-// A share of one hundredth: behind the first job the process would have to work for a hundred times as long.
 TEST_F(Queue, PausesWhenItHasTakenItsShare) {
-  const auto queue = make({.threads = 1, .capacity = 100, .niceness = 1, .share = 1});
+  const auto queue = make({.threads = 1, .niceness = 1, .share = 1, .process_time = [] { return uint64_t{0}; }});
   queue->submit(blocker(release_.get_future().share(), begun_));
   begun_.get_future().wait();
   queue->submit(job(1));
@@ -89,13 +88,25 @@ TEST_F(Queue, TakesTheHighestPriorityFirst) {
   EXPECT_EQ(order_, (std::vector<uint64_t>{4, 2, 1, 3}));
 }
 
-TEST_F(Queue, DropsWhatDoesNotFitAndWhatIsCancelled) {
+TEST_F(Queue, GivesBackTheLeastImportantWhenItIsFull) {
   const auto queue = make({.threads = 1, .capacity = 2, .niceness = 1});
   queue->submit(blocker(release_.get_future().share(), begun_));
   begun_.get_future().wait();
-  EXPECT_TRUE(queue->submit(job(1)));
-  EXPECT_TRUE(queue->submit(job(2)));
-  EXPECT_FALSE(queue->submit(job(3)));
+  EXPECT_FALSE(queue->submit(job(1, 1)));
+  EXPECT_FALSE(queue->submit(job(2, 2)));
+  EXPECT_EQ(queue->submit(job(3, 3))->id, 1u);
+  EXPECT_EQ(queue->submit(job(4, 0))->id, 4u);
+  release_.set_value();
+  queue->drain();
+  EXPECT_EQ(order_, (std::vector<uint64_t>{3, 2}));
+}
+
+TEST_F(Queue, DropsWhatIsCancelled) {
+  const auto queue = make({.threads = 1, .capacity = 2, .niceness = 1});
+  queue->submit(blocker(release_.get_future().share(), begun_));
+  begun_.get_future().wait();
+  queue->submit(job(1));
+  queue->submit(job(2));
   EXPECT_TRUE(queue->cancel(1));
   EXPECT_FALSE(queue->cancel(3));
   EXPECT_EQ(queue->pending(), 1u);

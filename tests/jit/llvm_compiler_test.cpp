@@ -23,7 +23,7 @@ struct LlvmRig : TranslationRig {
       : compiler(make_llvm_compiler(layout(), entries, llvm_services(), options)) {}
 
   void compile(std::vector<ir::Block> blocks) {
-    region = compiler->compile({std::move(blocks)}, [this](int32_t target) { return link_cell(target); });
+    region = compiler->compile({std::move(blocks)}, [this](size_t, int32_t target) { return link_cell(target); });
     ASSERT_NE(region, nullptr) << compiler->refusal();
   }
   void run(std::vector<ir::Block> blocks) {

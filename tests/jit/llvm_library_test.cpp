@@ -13,7 +13,7 @@ TEST(LlvmLibrary, IsLoadedWhileTheProgramRuns) {
   std::string error;
   const auto compiler = load_llvm_compiler(CALCO_LLVM_LIBRARY, TranslationRig::layout(), rig.entries, {}, error);
   ASSERT_NE(compiler, nullptr) << error;
-  const auto region = compiler->compile({{ir::block_of({"leave 0x10"})}}, [](int32_t) { return nullptr; });
+  const auto region = compiler->compile({{ir::block_of({"leave 0x10"})}}, [](size_t, int32_t) { return nullptr; });
   ASSERT_NE(region, nullptr) << compiler->refusal();
   rig.enter(region->entry());
   EXPECT_EQ(rig.offset(), 0x10u);

@@ -97,7 +97,7 @@ class LlvmVector : public testing::Test {
     const auto syntax = vector_syntax(vector);
     ASSERT_TRUE(syntax) << decode::name(vector.mnemonic);
     const std::unique_ptr<CompiledRegion> region =
-        compiler_->compile({{block_of(vector)}}, [](int32_t) { return nullptr; });
+        compiler_->compile({{block_of(vector)}}, [](size_t, int32_t) { return nullptr; });
     ASSERT_NE(region, nullptr) << compiler_->refusal();
     NativeVector native(syntax->code);
     for (unsigned round = 0; round < 4; ++round) {
