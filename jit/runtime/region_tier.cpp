@@ -89,14 +89,16 @@ void** RegionTier::make_cell(RegionCode& code, size_t block, int32_t target) {
   return &cell;
 }
 
-// Its block counts again.
+// Its block counts again, for longer.
 void RegionTier::postpone(uint64_t id) {
   std::lock_guard lock(mutex_);
   const auto found = std::ranges::find(regions_, id, [](const auto& code) { return code->id; });
   if (found == regions_.end()) return;
   RegionCode& code = **found;
   code.entry->promoted = false;
-  if (code.entry->countdown != nullptr) *code.entry->countdown = code.entry->countdown_start;
+  int32_t& start = code.entry->countdown_start;
+  start = start < INT32_MAX / 8 ? start * 8 : INT32_MAX;
+  if (code.entry->countdown != nullptr) *code.entry->countdown = start;
   retire(code);
   regions_.erase(found);
   ++counters.postponed;
