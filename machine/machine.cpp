@@ -42,6 +42,7 @@ Machine::Machine(const PreparedPc& prepared) : config_(prepared.config) {
     threads_.push_back(std::make_unique<VcpuThread>(*board_->processors[index], engine_->make_accelerator(index), index,
                                                     [this] { request_pause(); }));
   }
+  engine_->load_devices();
   actions_.assign(threads_.size(), ResumeAction::Run);
   build_debugger(prepared.config.debugger);
   monitors_ = std::make_unique<Monitors>(*this);
@@ -150,6 +151,7 @@ void Machine::while_paused(const Task& task) {
   pause_processors();
   {
     std::lock_guard lock(device_lock_);
+    engine_->store_devices();
     task();
   }
   let_processors_run();
@@ -260,7 +262,7 @@ void Machine::reset(Cause cause) {
     // Before the devices: these may open gate A20 again.
     send_to_all(VcpuThread::Reset{});
     board_->reset();
-    engine_->devices_reset();
+    engine_->load_devices();
   }
   wait_all_paused();
   emit({MachineEvent::Kind::Reset, cause});
@@ -293,10 +295,10 @@ void Machine::exchange_engine(std::string_view name) {
   if (failure) std::rethrow_exception(failure);
 }
 
-// Every processor has been left, so all state is in the CpuStates and the devices. `other` is the former engine then.
+// Every processor has been left, so all state is in the CpuStates and the board's chips. `other` is the former engine
+// then.
 void Machine::replace_engine(EngineChoice& other) {
-  const std::string hold = engine_->hold();
-  const std::string refusal = hold.empty() ? other.engine->refusal(*board_) : hold;
+  const std::string refusal = other.engine->refusal(*board_);
   if (!refusal.empty()) throw OptionError("accel", fmt::format("{}: {}", other.engine->name(), refusal));
   std::vector<std::unique_ptr<Accelerator>> accelerators;
   try {
@@ -304,6 +306,7 @@ void Machine::replace_engine(EngineChoice& other) {
     for (unsigned index = 0; index < threads_.size(); ++index) {
       accelerators.push_back(other.engine->make_accelerator(index));
     }
+    other.engine->load_devices();
   } catch (const std::system_error& error) {
     accelerators.clear();
     other.engine->detach(*board_);

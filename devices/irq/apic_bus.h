@@ -21,9 +21,9 @@ class ApicBus final : public InterruptMessageSink {
   void attach(LocalApic& apic) { apics_.push_back(&apic); }
   void attach(EndOfInterruptObserver& observer) { observers_.push_back(&observer); }
 
-  // The local APICs are elsewhere: messages go to `sink` from now on. While the machine is built; it outlives the bus's
-  // use.
-  void redirect(InterruptMessageSink& sink) { redirection_ = &sink; }
+  // The local APICs are elsewhere: messages go to `sink` from now on; null: they are here again. While no processor
+  // runs, with the device lock held.
+  void redirect(InterruptMessageSink* sink) { redirection_ = sink; }
 
   // By destination; lowest-priority messages go to one of the destinations.
   void send(const InterruptMessage& message) override;

@@ -65,6 +65,36 @@ void IoApic::serialize(Archive& archive) {
   archive.field("entries", entries_);
 }
 
+// Levels that nobody has been told of are told now.
+void IoApic::isolate(bool isolated) {
+  Outbox outbox;
+  {
+    std::lock_guard lock(mutex_);
+    isolated_ = isolated;
+    for (int pin = 0; pin < kPins; ++pin) {
+      if ((entries_[pin] & kLevel) != 0) service(pin, outbox);
+    }
+  }
+  send(outbox);
+}
+
+IoApic::Registers IoApic::registers() const {
+  std::lock_guard lock(mutex_);
+  return {.id = id_, .index = index_, .entries = entries_};
+}
+
+void IoApic::set_registers(const Registers& registers) {
+  std::lock_guard lock(mutex_);
+  id_ = registers.id & kIdMask;
+  index_ = registers.index;
+  for (size_t pin = 0; pin < entries_.size(); ++pin) entries_[pin] = registers.entries[pin] & (kDefined | kReadOnly);
+}
+
+uint32_t IoApic::pins() const {
+  std::lock_guard lock(mutex_);
+  return pins_;
+}
+
 uint64_t IoApic::read(uint64_t offset, unsigned size) {
   std::lock_guard lock(mutex_);
   if (offset == kRegisterSelect) return index_;
@@ -145,7 +175,7 @@ void IoApic::set_input(int pin, bool level) {
 // Sends the message of an asserted pin where its entry lets it pass.
 void IoApic::service(int pin, Outbox& outbox) {
   uint64_t& entry = entries_[pin];
-  if ((pins_ & 1u << pin) == 0 || (entry & (kMasked | kRemoteIrr)) != 0) return;
+  if (isolated_ || (pins_ & 1u << pin) == 0 || (entry & (kMasked | kRemoteIrr)) != 0) return;
   InterruptMessage message = message_of(entry);
   const bool has_end = message.mode == DeliveryMode::Fixed || message.mode == DeliveryMode::LowestPriority;
   // SMI, NMI, INIT and ExtINT are edge triggered however the entry is programmed: nobody sends an EOI for them.

@@ -27,6 +27,14 @@ class IoApic final : public Device, public RegisterWindow, public EndOfInterrupt
  public:
   static constexpr int kPins = 24;
 
+  // Everything but the levels of the inputs, which are the board's.
+  struct Registers {
+    uint32_t id = 0;    // register 0
+    uint8_t index = 0;  // IOREGSEL
+    std::array<uint64_t, kPins> entries{};
+    bool operator==(const Registers&) const = default;
+  };
+
   IoApic(InterruptMessageSink& bus, Log& log);
 
   std::string_view name() const override { return "ioapic"; }
@@ -40,6 +48,13 @@ class IoApic final : public Device, public RegisterWindow, public EndOfInterrupt
   // Asserts or releases input `pin`, 0 to 23.
   void set_input(int pin, bool level);
   void end_of_interrupt(uint8_t vector) override;
+  // While isolated, it hears its inputs and holds registers, but sends nothing: another chip does its work (KVM's).
+  // What that one has is shown by set_registers(), and gone on with after isolate(false).
+  void isolate(bool isolated);
+  Registers registers() const;
+  void set_registers(const Registers& registers);
+  // Asserted inputs, a bit each.
+  uint32_t pins() const;
   // One line a pin for the monitor.
   std::string describe() const;
 
@@ -61,6 +76,7 @@ class IoApic final : public Device, public RegisterWindow, public EndOfInterrupt
   InterruptMessageSink& bus_;
   Log& log_;
   mutable std::mutex mutex_;
+  bool isolated_ = false;
   uint32_t pins_ = 0;  // asserted inputs
   uint32_t id_ = 0;    // register 0
   uint8_t index_ = 0;  // IOREGSEL

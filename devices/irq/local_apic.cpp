@@ -113,6 +113,7 @@ void LocalApic::reset_registers() {
   local_vectors_.fill(kMasked);
   external_latched_ = false;
   timer_.reset();
+  held_timer_ = {};
   publish_address();
   update();
 }
@@ -147,6 +148,66 @@ void LocalApic::serialize(Archive& archive) {
   if (archive.loading() && connections_.base_changed) connections_.base_changed(base);
 }
 
+// --- Another's work -------------------------------------------------------------------------------------------------
+
+LocalApic::Registers LocalApic::registers() const {
+  std::lock_guard lock(mutex_);
+  return {.base = base_,
+          .requested = requested_,
+          .in_service = in_service_,
+          .level_triggered = level_triggered_,
+          .task_priority = task_priority_,
+          .logical_destination = logical_destination_,
+          .destination_format = destination_format_,
+          .spurious_vector = spurious_vector_,
+          .error_status = error_status_,
+          .command = command_,
+          .local_vectors = local_vectors_,
+          .timer = isolation_ == Isolation::None ? timer_.registers() : held_timer_};
+}
+
+void LocalApic::set_registers(const Registers& registers) {
+  bool base_changed = false;
+  {
+    std::lock_guard lock(mutex_);
+    base_changed = base_ != registers.base;
+    base_ = registers.base;
+    requested_ = registers.requested;
+    in_service_ = registers.in_service;
+    level_triggered_ = registers.level_triggered;
+    task_priority_ = registers.task_priority & 0xff;
+    logical_destination_ = registers.logical_destination;
+    destination_format_ = registers.destination_format;
+    spurious_vector_ = registers.spurious_vector & kSpuriousVectorWritable;
+    error_status_ = registers.error_status;
+    new_errors_ = 0;
+    command_ = registers.command;
+    for (unsigned entry = 0; entry < kLocalVectors; ++entry) {
+      local_vectors_[entry] = registers.local_vectors[entry] & (kLocalVectorWritable[entry] | kRemoteIrr);
+    }
+    external_latched_ = false;
+    set_timer(registers.timer);
+    publish_address();
+    update();
+  }
+  if (base_changed && connections_.base_changed) connections_.base_changed(registers.base);
+}
+
+// The timer begins or ceases to be this one's.
+void LocalApic::isolate(Isolation isolation) {
+  std::lock_guard lock(mutex_);
+  const LocalApicTimer::Registers timer = isolation_ == Isolation::None ? timer_.registers() : held_timer_;
+  isolation_ = isolation;
+  set_timer(timer);
+  update();
+}
+
+void LocalApic::set_timer(const LocalApicTimer::Registers& registers) {
+  held_timer_ = registers;
+  const bool silent = isolation_ != Isolation::None || (local_vectors_[kTimer] & kMasked) != 0;
+  if (timer_.set_registers(timer_mode(), silent, registers) && !silent) deliver_local(kTimer);
+}
+
 // --- Priorities and the INTR pin ----------------------------------------------------------------------------------
 
 // SDM vol. 3, 11.8.3.1.
@@ -158,7 +219,7 @@ uint8_t LocalApic::compute_processor_priority() const {
 
 // The vector that may interrupt the processor now, or -1.
 int LocalApic::deliverable_vector() const {
-  if (!globally_enabled()) return -1;
+  if (!globally_enabled() || isolation_ != Isolation::None) return -1;
   const int vector = requested_.highest();
   return vector >> 4 > compute_processor_priority() >> 4 ? vector : -1;
 }
@@ -166,6 +227,7 @@ int LocalApic::deliverable_vector() const {
 // Whether the 8259's INTR reaches the processor: in PIC mode and before the APIC is enabled directly, later through
 // LINT0 programmed as virtual wire (MultiProcessor Specification 1.4, 3.6.2).
 bool LocalApic::external_interrupt_waits() const {
+  if (isolation_ != Isolation::None) return isolation_ == Isolation::ExternalInterrupts && pin_levels_[0] && bootstrap_;
   if (external_latched_) return true;
   if (!pin_levels_[0]) return false;
   if (!globally_enabled() || !software_enabled()) return bootstrap_;
@@ -304,6 +366,7 @@ void LocalApic::set_local_pin(unsigned pin, bool level) {
 }
 
 void LocalApic::service_local_pin(unsigned pin, bool rising) {
+  if (isolation_ != Isolation::None) return;
   const auto entry = static_cast<LocalVector>(kLint0 + pin);
   const uint32_t value = local_vectors_[entry];
   // "The trigger mode is used only when the delivery mode is fixed"; ExtINT is level triggered by itself.
@@ -338,12 +401,13 @@ void LocalApic::deliver_local(LocalVector entry) {
 
 // --- The timer ----------------------------------------------------------------------------------------------------
 
-void LocalApic::configure_timer() {
+LocalApicTimer::Mode LocalApic::timer_mode() const {
   using Mode = LocalApicTimer::Mode;
-  const uint32_t entry = local_vectors_[kTimer];
-  const unsigned mode = entry >> 17 & 3;
-  timer_.configure(mode == 1 ? Mode::Periodic : mode == 2 ? Mode::TscDeadline : Mode::OneShot, (entry & kMasked) != 0);
+  const unsigned mode = local_vectors_[kTimer] >> 17 & 3;
+  return mode == 1 ? Mode::Periodic : mode == 2 ? Mode::TscDeadline : Mode::OneShot;
 }
+
+void LocalApic::configure_timer() { timer_.configure(timer_mode(), (local_vectors_[kTimer] & kMasked) != 0); }
 
 void LocalApic::on_alarm() {
   std::lock_guard lock(mutex_);

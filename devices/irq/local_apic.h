@@ -53,6 +53,17 @@ class LocalApic final : public Device, public RegisterWindow, public LocalApicPo
     std::function<void(uint64_t value)> base_changed;
   };
 
+  // As another local APIC that does this one's work knows them (KVM's).
+  struct Registers {
+    uint64_t base = 0;
+    VectorSet requested, in_service, level_triggered;
+    uint32_t task_priority = 0, logical_destination = 0, destination_format = 0, spurious_vector = 0, error_status = 0;
+    uint64_t command = 0;
+    std::array<uint32_t, 6> local_vectors{};
+    LocalApicTimer::Registers timer;
+    bool operator==(const Registers&) const = default;
+  };
+
   LocalApic(const Options& options, Clock& clock, TscClock tsc, Connections connections, Log& log);
 
   // --- Device ------------------------------------------------------------------------------------------------------
@@ -77,6 +88,19 @@ class LocalApic final : public Device, public RegisterWindow, public LocalApicPo
   uint64_t tsc_deadline() const override;
   void set_tsc_deadline(uint64_t ticks) override;
   void init_reset() override;
+
+  // --- For another local APIC that does this one's work
+  // ---------------------------------------------------------------
+  enum class Isolation : uint8_t {
+    None,
+    ExternalInterrupts,  // it does nothing but lead the 8259's INTR to the processor
+    Full,
+  };
+  // While isolated, it holds registers and hears its pins. set_registers() shows what the other has, and after
+  // Isolation::None it goes on with that. With the device lock held.
+  void isolate(Isolation isolation);
+  Registers registers() const;
+  void set_registers(const Registers& registers);
 
   // --- What the bus and the board ask ------------------------------------------------------------------------------
   uint32_t id() const { return id_; }
@@ -135,6 +159,9 @@ class LocalApic final : public Device, public RegisterWindow, public LocalApicPo
   void update();
   void publish_address();
 
+  LocalApicTimer::Mode timer_mode() const;
+  void set_timer(const LocalApicTimer::Registers& registers);
+
   const uint32_t id_;
   const bool bootstrap_;
   const unsigned physical_address_bits_;
@@ -143,6 +170,7 @@ class LocalApic final : public Device, public RegisterWindow, public LocalApicPo
   Log& log_;
 
   mutable std::mutex mutex_;
+  Isolation isolation_ = Isolation::None;
   uint64_t base_;
   VectorSet requested_;        // IRR
   VectorSet in_service_;       // ISR
@@ -159,6 +187,7 @@ class LocalApic final : public Device, public RegisterWindow, public LocalApicPo
   bool external_latched_ = false;  // an ExtINT message waits for its acknowledge cycle
   bool pending_shown_ = false;     // what the processor's INTR pin was last told
   LocalApicTimer timer_;
+  LocalApicTimer::Registers held_timer_;  // while isolated: does not count
 
   // Copies for the bus, which asks without the lock.
   enum class Addressing : uint8_t { Disabled, Flat, Cluster, X2apic };

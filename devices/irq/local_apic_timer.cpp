@@ -131,6 +131,33 @@ bool LocalApicTimer::set_tsc_deadline(uint64_t ticks) {
   return due;
 }
 
+// A count that is over and whose alarm is still on its way has one to go.
+LocalApicTimer::Registers LocalApicTimer::registers() const {
+  const uint32_t left = expiry_ != Clock::kNever && mode_ != Mode::TscDeadline ? 1 : 0;
+  return {.initial_count = initial_count_,
+          .current_count = std::max(current_count(), left),
+          .divide_configuration = divide_configuration_,
+          .tsc_deadline = tsc_deadline_};
+}
+
+bool LocalApicTimer::set_registers(Mode mode, bool masked, const Registers& registers) {
+  mode_ = mode;
+  masked_ = masked;
+  divide_configuration_ = registers.divide_configuration & 0xb;
+  initial_count_ = registers.initial_count;
+  tsc_deadline_ = 0;
+  const uint32_t left = std::min(initial_count_, registers.current_count);
+  start_ = clock_.now() - int64_t{initial_count_ - left} * divisor();
+  if (mode == Mode::TscDeadline) return set_tsc_deadline(registers.tsc_deadline);
+  if (masked_ || left == 0) {
+    schedule();
+  } else {
+    // Without a second look at the clock, as in set_initial_count().
+    arm(start_ + int64_t{initial_count_} * divisor());
+  }
+  return false;
+}
+
 bool LocalApicTimer::take_expiry() {
   // The alarm may have been on its way while the guest changed the timer.
   if (expiry_ == Clock::kNever || clock_.now() < expiry_) return false;

@@ -50,6 +50,16 @@ class LocalApicTimer {
   uint64_t tsc_deadline() const;
   bool set_tsc_deadline(uint64_t ticks);
 
+  // For another timer that does this one's work: what it counts from and what is left. `set_registers` says whether an
+  // interrupt is due at once: the deadline has passed.
+  struct Registers {
+    uint32_t initial_count = 0, current_count = 0, divide_configuration = 0;
+    uint64_t tsc_deadline = 0;
+    bool operator==(const Registers&) const = default;
+  };
+  Registers registers() const;
+  bool set_registers(Mode mode, bool masked, const Registers& registers);
+
   // True where the alarm's time has come; a periodic timer is armed for its next period.
   bool take_expiry();
 

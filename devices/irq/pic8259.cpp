@@ -74,6 +74,48 @@ void Pic8259::set_input(int input, bool level) {
   update_output();
 }
 
+Pic8259::Registers Pic8259::registers() const {
+  return {.requests = requests_,
+          .in_service = in_service_,
+          .mask = mask_,
+          .level_triggered = level_triggered_,
+          .vector_base = vector_base_,
+          .lowest_priority = lowest_priority_,
+          .initialization = initialization_,
+          .expects_icw4 = expects_icw4_,
+          .single = single_,
+          .read_in_service = read_in_service_,
+          .poll = poll_,
+          .special_mask = special_mask_,
+          .special_fully_nested = special_fully_nested_,
+          .auto_end_of_interrupt = auto_end_of_interrupt_,
+          .rotate_on_auto_end = rotate_on_auto_end_};
+}
+
+void Pic8259::set_registers(const Registers& registers) {
+  requests_ = registers.requests;
+  in_service_ = registers.in_service;
+  mask_ = registers.mask;
+  level_triggered_ = registers.level_triggered & level_selectable_;
+  vector_base_ = registers.vector_base;
+  lowest_priority_ = registers.lowest_priority & 7;
+  initialization_ = registers.initialization;
+  expects_icw4_ = registers.expects_icw4;
+  single_ = registers.single;
+  read_in_service_ = registers.read_in_service;
+  poll_ = registers.poll;
+  special_mask_ = registers.special_mask;
+  special_fully_nested_ = registers.special_fully_nested;
+  auto_end_of_interrupt_ = registers.auto_end_of_interrupt;
+  rotate_on_auto_end_ = registers.rotate_on_auto_end;
+  update_output();
+}
+
+void Pic8259::isolate(bool isolated) {
+  isolated_ = isolated;
+  update_output();
+}
+
 std::string Pic8259::describe() const {
   return fmt::format("{}: irr={:02x} imr={:02x} isr={:02x} pins={:02x} elcr={:02x} vector={:02x} lowest priority={}\n",
                      name(), requests_, mask_, in_service_, pins_, level_triggered_, vector_base_, lowest_priority_);
@@ -109,7 +151,7 @@ int Pic8259::pending_input() const {
   return request;
 }
 
-void Pic8259::update_output() { output_.set(pending_input() != kNone); }
+void Pic8259::update_output() { output_.set(!isolated_ && pending_input() != kNone); }
 
 void Pic8259::put_in_service(int input) {
   // A level-triggered request lasts as long as its pin is high.
@@ -241,14 +283,14 @@ void Pic8259::write_ocw3(uint8_t value) {
   if ((value & kOcw3ChangeSpecialMask) != 0) special_mask_ = (value & kOcw3SpecialMask) != 0;
 }
 
-// IRQ0, 1, 2, 8 and 13 are always edge triggered (82371SB, 4.1.5).
 PicPair::PicPair(IrqLine interrupt)
     : interrupt_(std::move(interrupt)),
-      master_(Pic8259::Role::Master, 0xf8, IrqLine([this](bool level) {
+      master_(Pic8259::Role::Master, kMasterLevelSelectable, IrqLine([this](bool level) {
                 interrupt_level_ = level;
                 interrupt_.set(level);
               })),
-      slave_(Pic8259::Role::Slave, 0xde, IrqLine([this](bool level) { master_.set_input(kCascade, level); })) {}
+      slave_(Pic8259::Role::Slave, kSlaveLevelSelectable,
+             IrqLine([this](bool level) { master_.set_input(kCascade, level); })) {}
 
 void PicPair::reset() {
   slave_.reset();
@@ -272,6 +314,16 @@ void PicPair::set_input(int irq, bool level) {
   } else {
     slave_.set_input(irq - 8, level);
   }
+}
+
+void PicPair::isolate(bool isolated) {
+  slave_.isolate(isolated);
+  master_.isolate(isolated);
+}
+
+void PicPair::set_registers(const Pic8259::Registers& master, const Pic8259::Registers& slave) {
+  slave_.set_registers(slave);
+  master_.set_registers(master);
 }
 
 int PicPair::acknowledge() {

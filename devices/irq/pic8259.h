@@ -19,6 +19,27 @@ namespace calco::devices {
 class Pic8259 final : public Device, public RegisterWindow {
  public:
   enum class Role : uint8_t { Master, Slave };
+  enum class Initialization : uint8_t { Done, ExpectIcw2, ExpectIcw3, ExpectIcw4 };
+
+  // Everything but the levels of the inputs, which are the board's.
+  struct Registers {
+    uint8_t requests = 0;         // IRR
+    uint8_t in_service = 0;       // ISR
+    uint8_t mask = 0;             // IMR
+    uint8_t level_triggered = 0;  // ELCR
+    uint8_t vector_base = 0;
+    uint8_t lowest_priority = 7;  // an input
+    Initialization initialization = Initialization::Done;
+    bool expects_icw4 = false;
+    bool single = false;
+    bool read_in_service = false;
+    bool poll = false;
+    bool special_mask = false;
+    bool special_fully_nested = false;
+    bool auto_end_of_interrupt = false;
+    bool rotate_on_auto_end = false;
+    bool operator==(const Registers&) const = default;
+  };
 
   // `output` is the INT pin. `level_selectable` has a bit for each input whose ELCR bit the guest may set.
   Pic8259(Role role, uint8_t level_selectable, IrqLine output)
@@ -39,14 +60,18 @@ class Pic8259 final : public Device, public RegisterWindow {
   // The vector that the chip puts on the bus for `input`.
   uint8_t vector_of(int input) const { return static_cast<uint8_t>(vector_base_ | input); }
 
+  // For another chip that does this one's work: see PicPair::isolate().
+  Registers registers() const;
+  void set_registers(const Registers& registers);
+  uint8_t pins() const { return pins_; }
+  void isolate(bool isolated);
+
   // One line for the monitor.
   std::string describe() const;
   uint8_t edge_level_control() const { return level_triggered_; }
   void set_edge_level_control(uint8_t value);
 
  private:
-  enum class Initialization : uint8_t { Done, ExpectIcw2, ExpectIcw3, ExpectIcw4 };
-
   void write_command(uint8_t value);
   void write_data(uint8_t value);
   void begin_initialization(uint8_t icw1);
@@ -64,6 +89,7 @@ class Pic8259 final : public Device, public RegisterWindow {
   const Role role_;
   const uint8_t level_selectable_;
   IrqLine output_;
+  bool isolated_ = false;
   uint8_t pins_ = 0;             // levels of the inputs
   uint8_t requests_ = 0;         // IRR
   uint8_t in_service_ = 0;       // ISR
@@ -88,6 +114,9 @@ class Pic8259 final : public Device, public RegisterWindow {
 // Threads: every call with the device lock held.
 class PicPair final : public Device {
  public:
+  // Inputs whose ELCR bit can be set: IRQ0, 1, 2, 8 and 13 are always edge triggered (82371SB, 4.1.5).
+  static constexpr uint8_t kMasterLevelSelectable = 0xf8, kSlaveLevelSelectable = 0xde;
+
   // `interrupt` is the master's INT pin, the PC's INTR.
   explicit PicPair(IrqLine interrupt);
 
@@ -102,6 +131,11 @@ class PicPair final : public Device {
   int acknowledge();
   // What INTR shows.
   bool interrupt_pending() const { return interrupt_level_; }
+  // While isolated, the chips hear their inputs and hold registers, but drive nothing: others do their work (KVM's).
+  // What those have is shown by set_registers(), and gone on with after isolate(false). Read the registers before
+  // isolating: the slave lets go of the master's input.
+  void isolate(bool isolated);
+  void set_registers(const Pic8259::Registers& master, const Pic8259::Registers& slave);
   // How often each ISA interrupt line has risen.
   const std::array<uint64_t, 16>& raised() const { return raised_; }
 

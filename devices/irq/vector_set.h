@@ -23,6 +23,11 @@ class VectorSet {
   }
   // Vectors 32 * index to 32 * index + 31, as the APIC's registers show them; `index` is 0 to 7.
   uint32_t register_value(int index) const { return static_cast<uint32_t>(words_[index / 2] >> (index % 2 * 32)); }
+  void set_register_value(int index, uint32_t value) {
+    const int shift = index % 2 * 32;
+    words_[index / 2] = (words_[index / 2] & ~(uint64_t{0xffffffff} << shift)) | uint64_t{value} << shift;
+  }
+  bool operator==(const VectorSet&) const = default;
 
  private:
   std::array<uint64_t, 4> words_{};

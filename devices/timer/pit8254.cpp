@@ -54,6 +54,41 @@ void PitCounter::serialize(Archive& archive, int64_t now) {
   if (!counts_are_sane || !times_are_sane) throw ArchiveError("8254: counter state out of range");
 }
 
+// A count that waits for the end of a cycle is taken for the present one.
+PitCounter::Registers PitCounter::registers(int64_t now) const {
+  Registers registers{.control = control_,
+                      .counting = loaded_ && started_,
+                      .count = encode(register_count_ % modulus()),
+                      .elapsed = elapsed(now),
+                      .gate = gate_,
+                      .expects_high_write = expects_high_write_,
+                      .written_low = written_low_,
+                      .reads_high_next = reads_high_next_,
+                      .latched_count = {},
+                      .latched_status = {}};
+  if (count_latched_) registers.latched_count = latched_count_;
+  if (status_latched_) registers.latched_status = latched_status_;
+  return registers;
+}
+
+void PitCounter::set_registers(const Registers& registers, int64_t now) {
+  control_ = registers.control & kModeMask;
+  gate_ = registers.gate;
+  loaded_ = started_ = registers.counting;
+  pending_ = false;
+  register_count_ = active_count_ = decode(registers.count);
+  stopped_ = loaded_ && !gate_ && !is_triggered();
+  stopped_at_ = std::max<int64_t>(0, registers.elapsed);
+  start_ = now - stopped_at_;
+  expects_high_write_ = registers.expects_high_write;
+  written_low_ = registers.written_low;
+  reads_high_next_ = registers.reads_high_next;
+  count_latched_ = registers.latched_count.has_value();
+  latched_count_ = registers.latched_count.value_or(0);
+  status_latched_ = registers.latched_status.has_value();
+  latched_status_ = registers.latched_status.value_or(0);
+}
+
 // Modes 6 and 7 are other names of 2 and 3.
 unsigned PitCounter::mode() const {
   const unsigned bits = control_ >> 1 & 7;
@@ -277,6 +312,26 @@ void Pit8254::serialize(Archive& archive) {
   irq0_.repeat();
 }
 
+void Pit8254::isolate(bool isolated) {
+  isolated_ = isolated;
+  update_irq(tick_now());
+}
+
+Pit8254::Registers Pit8254::registers() const {
+  Registers registers{.counters = {}, .control_port_b = control_port_b_, .irq_connected = irq_connected_};
+  const int64_t now = tick_now();
+  for (size_t i = 0; i < counters_.size(); ++i) registers.counters[i] = counters_[i].registers(now);
+  return registers;
+}
+
+void Pit8254::set_registers(const Registers& registers) {
+  const int64_t now = tick_now();
+  for (size_t i = 0; i < counters_.size(); ++i) counters_[i].set_registers(registers.counters[i], now);
+  control_port_b_ = registers.control_port_b & kPort61Writable;
+  irq_connected_ = registers.irq_connected;
+  update_irq(now);
+}
+
 uint64_t Pit8254::read(uint64_t offset, unsigned size) {
   if (offset >= kControlPort) return floating_bus(size);
   return counters_[offset].read_byte(tick_now());
@@ -331,8 +386,9 @@ void Pit8254::on_edge() {
 
 // Drives the line and arms the timer for the next edge.
 void Pit8254::update_irq(int64_t now) {
-  edge_ = irq_connected_ ? counters_[0].next_edge(now) : PitCounter::kNoEdge;
-  irq0_.set(irq_connected_ && counters_[0].output(now));
+  const bool drives = irq_connected_ && !isolated_;
+  edge_ = drives ? counters_[0].next_edge(now) : PitCounter::kNoEdge;
+  irq0_.set(drives && counters_[0].output(now));
   if (edge_ == PitCounter::kNoEdge) return timer_.cancel();
   // Rounded up, so that the tick has come when the timer fires.
   timer_.arm(static_cast<int64_t>(

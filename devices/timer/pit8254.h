@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 #include "machine/core/clock.h"
@@ -19,7 +20,24 @@ class PitCounter {
  public:
   static constexpr int64_t kNoEdge = INT64_MAX;
 
+  // What a counter is made of that only counts whole cycles (KVM's tells no more).
+  struct Registers {
+    uint8_t control = 0x30;  // bits 5:0 of the control word
+    bool counting = false;   // a count was written, and triggered where the mode wants that
+    uint16_t count = 0;      // as written
+    int64_t elapsed = 0;     // ticks since it was loaded
+    bool gate = true;
+    bool expects_high_write = false;
+    uint8_t written_low = 0;
+    bool reads_high_next = false;
+    std::optional<uint16_t> latched_count;
+    std::optional<uint8_t> latched_status;
+    bool operator==(const Registers&) const = default;
+  };
+
   void serialize(Archive& archive, int64_t now);
+  Registers registers(int64_t now) const;
+  void set_registers(const Registers& registers, int64_t now);
 
   // Control word: access, mode and BCD bits.
   void write_control(uint8_t control);
@@ -95,6 +113,18 @@ class Pit8254 final : public Device, public RegisterWindow {
   unsigned maximum_access_size() const override { return 1; }
 
   RegisterWindow& port_61() { return port_61_; }
+  // The whole chip.
+  struct Registers {
+    std::array<PitCounter::Registers, 3> counters;
+    uint8_t control_port_b = 0;  // bits 3:0 of port 61H
+    bool irq_connected = true;
+    bool operator==(const Registers&) const = default;
+  };
+  // While isolated, it holds registers but drives no interrupt: another chip does its work (KVM's). What that one has
+  // is shown by set_registers(), and gone on with after isolate(false).
+  void isolate(bool isolated);
+  Registers registers() const;
+  void set_registers(const Registers& registers);
   // False while the HPET's legacy replacement cuts IRQ0 off.
   void set_irq_connected(bool connected);
 
@@ -122,6 +152,7 @@ class Pit8254 final : public Device, public RegisterWindow {
   IrqLine irq0_;
   Timer timer_;
   bool irq_connected_ = true;
+  bool isolated_ = false;
   int64_t edge_ = PitCounter::kNoEdge;  // tick for which the timer is armed
   std::array<PitCounter, 3> counters_;
   uint8_t control_port_b_ = 0;  // bits 3:0 of port 61H

@@ -34,18 +34,18 @@ class Engine {
   // After attach(): the part for processor `index`, which the engine outlives.
   virtual std::unique_ptr<Accelerator> make_accelerator(unsigned index) = 0;
 
+  // For an engine that does the work of some of the board's chips itself. Every accelerator is made and every processor
+  // paused, device lock held. Takes over the chips' state, at the beginning and after a reset; throws std::system_error.
+  virtual void load_devices() {}
+  // Brings the state into the chips, for those who look or who go on with the guest.
+  virtual void store_devices() {}
+
   // Why this engine, not yet attached, cannot go on with the guest of another, in one line; empty: it can. Every
   // processor paused. The default is for engines of which the guest sees Calco's own processor.
   virtual std::string refusal(const PcBoard& board) const;
-  // Why its guest cannot do without this engine; empty: it can.
-  virtual std::string hold() const { return {}; }
-
   // Guest time stands still from now on, and goes on. Every processor paused, device lock held.
   virtual void time_stops() {}
   virtual void time_goes_on() {}
-  // The machine was reset: the devices, not yet the processors. Every processor paused, device lock held.
-  virtual void devices_reset() {}
-
   // For `info accel`: lines ended by \n. Every processor paused.
   virtual std::string describe() const = 0;
 };

@@ -102,8 +102,11 @@ class PcBuilder {
         std::make_unique<devices::PicPair>(IrqLine([bus = &board_.apic_bus](bool level) { bus->set_lint0(level); }));
     board_.io_apic = std::make_unique<devices::IoApic>(board_.apic_bus, log_);
     board_.apic_bus.attach(*board_.io_apic);
-    board_.timer_wire = std::make_unique<devices::WiredOr>(
-        IrqLine([chip = board_.io_apic.get()](bool level) { chip->set_input(2, level); }));
+    board_.timer_wire =
+        std::make_unique<devices::WiredOr>(IrqLine([board = &board_, chip = board_.io_apic.get()](bool level) {
+          chip->set_input(2, level);
+          if (board->line_listener) board->line_listener(2, level);
+        }));
     for (unsigned irq = 0; irq < PcBoard::kIsaInterrupts; ++irq) {
       board_.isa_wires[irq] = std::make_unique<devices::WiredOr>(IrqLine(isa_wire_end(irq)));
     }

@@ -159,5 +159,41 @@ TEST(InterruptMessage, MsiAddressAndDataAreDecoded) {
   EXPECT_FALSE(message.level_triggered);
 }
 
+// --- While another does its work -------------------------------------------------------------------------------------
+
+TEST(IoApic, IsolatedItSendsNothing) {
+  IoApicRig rig;
+  rig.enable_all();
+  rig.write_entry(2, 0x30);
+  rig.ioapic.isolate(true);
+  rig.ioapic.set_input(2, true);
+  EXPECT_FALSE(rig.pins[0].interrupt);
+  EXPECT_EQ(rig.ioapic.pins(), 4u);
+}
+
+TEST(IoApic, LevelThatCameMeanwhileIsToldAfterwards) {
+  IoApicRig rig;
+  rig.enable_all();
+  rig.ioapic.isolate(true);
+  IoApic::Registers registers = rig.ioapic.registers();
+  registers.entries[9] = kLevel | 0x39;
+  rig.ioapic.set_registers(registers);
+  rig.ioapic.set_input(9, true);
+  rig.ioapic.isolate(false);
+  EXPECT_EQ(rig.apics[0]->acknowledge(), 0x39);
+}
+
+TEST(IoApic, LevelInServiceIsNotToldAgain) {
+  IoApicRig rig;
+  rig.enable_all();
+  rig.ioapic.isolate(true);
+  rig.ioapic.set_input(9, true);
+  IoApic::Registers registers = rig.ioapic.registers();
+  registers.entries[9] = kLevel | kRemoteIrr | 0x39;
+  rig.ioapic.set_registers(registers);
+  rig.ioapic.isolate(false);
+  EXPECT_FALSE(rig.pins[0].interrupt);
+}
+
 }  // namespace
 }  // namespace calco::devices

@@ -483,5 +483,53 @@ TEST(LocalApic, CrossingIpisNeitherDeadlockNorGetLost) {
   EXPECT_EQ(received[1], kRounds);
 }
 
+// --- While another does its work -------------------------------------------------------------------------------------
+
+TEST(LocalApic, IsolatedItLeadsTheExternalInterruptToTheBootstrapProcessorOnly) {
+  ApicRig rig;
+  rig.enable_all();
+  for (auto& apic : rig.apics) apic->isolate(LocalApic::Isolation::ExternalInterrupts);
+  rig.external_vector = 0x08;
+  rig.bus.set_lint0(true);
+  EXPECT_TRUE(rig.pins[0].interrupt);
+  EXPECT_FALSE(rig.pins[1].interrupt);
+  EXPECT_EQ(rig.apics[0]->acknowledge(), 0x08);
+  rig.apics[0]->isolate(LocalApic::Isolation::Full);
+  EXPECT_FALSE(rig.pins[0].interrupt);
+}
+
+TEST(LocalApic, TimerStandsStillWhileIsolatedAndGoesOnWithWhatItWasGiven) {
+  ApicRig rig;
+  rig.enable_all();
+  LocalApic& apic = *rig.apics[0];
+  apic.isolate(LocalApic::Isolation::Full);
+  LocalApic::Registers registers = apic.registers();
+  registers.local_vectors[0] = 0x31;
+  registers.timer = {.initial_count = 2000, .current_count = 1000, .divide_configuration = 0xb, .tsc_deadline = 0};
+  apic.set_registers(registers);
+  rig.clock.advance(5000);
+  EXPECT_FALSE(rig.pins[0].interrupt);
+  EXPECT_EQ(apic.registers(), registers);
+  apic.isolate(LocalApic::Isolation::None);
+  rig.clock.advance(999);
+  EXPECT_FALSE(rig.pins[0].interrupt);
+  rig.clock.advance(1);
+  EXPECT_EQ(apic.acknowledge(), 0x31);
+}
+
+TEST(LocalApic, DeadlineThatPassedWhileIsolatedFiresAtOnce) {
+  ApicRig rig;
+  rig.enable_all();
+  LocalApic& apic = *rig.apics[0];
+  apic.isolate(LocalApic::Isolation::Full);
+  LocalApic::Registers registers = apic.registers();
+  registers.local_vectors[0] = 0x40031;
+  registers.timer.tsc_deadline = 1000;
+  apic.set_registers(registers);
+  rig.clock.advance(5000);
+  apic.isolate(LocalApic::Isolation::None);
+  EXPECT_EQ(apic.acknowledge(), 0x31);
+}
+
 }  // namespace
 }  // namespace calco::devices

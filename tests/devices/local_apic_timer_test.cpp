@@ -45,5 +45,16 @@ TEST(LocalApicTimer, DeadlineThatPassesWhileItIsBeingSetStillFires) {
   EXPECT_TRUE(rig.timer.take_expiry());
 }
 
+// KVM takes the timer over, and must let it expire.
+TEST(LocalApicTimer, CountThatIsOverButNotToldHasOneToGo) {
+  RestlessTimer rig;
+  rig.timer.configure(LocalApicTimer::Mode::OneShot, false);
+  rig.timer.set_initial_count(15);
+  EXPECT_EQ(rig.timer.registers().current_count, 1u);
+  rig.clock.run_expired();
+  EXPECT_TRUE(rig.timer.take_expiry());
+  EXPECT_EQ(rig.timer.registers().current_count, 0u);
+}
+
 }  // namespace
 }  // namespace calco::devices

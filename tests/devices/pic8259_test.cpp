@@ -258,5 +258,30 @@ TEST(Pic8259, LoadedStateDrivesTheInterruptPin) {
   EXPECT_EQ(copy.pair.acknowledge(), 0x76);
 }
 
+// --- While another does its work -------------------------------------------------------------------------------------
+
+TEST(Pic, IsolatedPairHearsItsInputsAndDrivesNothing) {
+  PicRig rig;
+  rig.initialize();
+  rig.pair.isolate(true);
+  rig.pair.set_input(10, true);
+  EXPECT_FALSE(rig.interrupt);
+  EXPECT_EQ(rig.pair.slave().pins(), 0x04);
+}
+
+TEST(Pic, PairGoesOnWithTheRegistersThatItWasGiven) {
+  PicRig rig;
+  rig.pair.isolate(true);
+  Pic8259::Registers master, slave;
+  master.vector_base = 0x50;
+  slave.vector_base = 0x58;
+  slave.requests = 0x04;
+  rig.pair.set_registers(master, slave);
+  EXPECT_FALSE(rig.interrupt);
+  rig.pair.isolate(false);
+  EXPECT_TRUE(rig.interrupt);
+  EXPECT_EQ(rig.pair.acknowledge(), 0x5A);
+}
+
 }  // namespace
 }  // namespace calco::devices

@@ -347,5 +347,36 @@ TEST(Pit, WriteDoesNotSwallowAnEdgeWhoseTimerIsLate) {
   EXPECT_EQ(rising_edges - before, 1);
 }
 
+// --- While another does its work -------------------------------------------------------------------------------------
+
+TEST(Pit, IsolatedItDrivesNoInterrupt) {
+  PitRig rig;
+  rig.pit.isolate(true);
+  rig.program(0, 2, 100);
+  rig.run_to_tick(1000);
+  EXPECT_EQ(rig.rising_edges, 0);
+}
+
+TEST(Pit, CountersGoOnFromTheRegistersThatTheyWereGiven) {
+  PitRig rig;
+  rig.run_to_tick(5000);
+  Pit8254::Registers registers;
+  registers.counters[2] = {.control = 0x34,
+                           .counting = true,
+                           .count = 1000,
+                           .elapsed = 300,
+                           .gate = true,
+                           .expects_high_write = false,
+                           .written_low = 0,
+                           .reads_high_next = false,
+                           .latched_count = {},
+                           .latched_status = {}};
+  rig.pit.set_registers(registers);
+  EXPECT_EQ(rig.latched_count(2), 700);
+  rig.run_to_tick(5200);
+  EXPECT_EQ(rig.latched_count(2), 500);
+  EXPECT_EQ(rig.pit.registers().counters[2].elapsed, 500);
+}
+
 }  // namespace
 }  // namespace calco::devices

@@ -88,19 +88,18 @@ def sum_of_a_round(iterations=2000):
     return ((rotate(floats, 32) ^ doubles ^ quads ^ rotated) + carries & MASK) ^ mixed
 
 
-def expected_sum(rounds):
-    of_a_round = sum_of_a_round()
+def expected_sum(of_a_round, rounds):
     total = 0
     for number in range(1, rounds + 1):
         total = rotate(total, 5) ^ (of_a_round + number & MASK)
     return total
 
 
-def run_sum(calco, build, folder, stays):
+def run_sum(calco, build, folder, stays, *arguments, processors=1):
     """`stays`: engines and how many seconds the guest stays with each."""
     path = folder / "monitor"
     machine = subprocess.Popen(
-        [calco, "-accel", "jit", "-no-reboot", "-display", "none", "-kernel", build / "roms/testroms/running_sum.elf",
+        [calco, "-accel", "jit", *arguments, "-smp", str(processors), "-no-reboot", "-display", "none", "-kernel", build / "roms/testroms/running_sum.elf",
          "-debugcon", "stdio", "-global", "isa-debugcon.iobase=0xe9", "-device",
          "isa-debug-exit,iobase=0x501,iosize=2", "-monitor", f"unix:{path},server=on,wait=off"],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
@@ -120,23 +119,48 @@ def run_sum(calco, build, folder, stays):
     finally:
         machine.kill()
     print(report)
-    found = re.match(r"rounds (\w+) sum (\w+)\n", report)
-    if found is None or machine.returncode != 0x10 << 1 | 1:
+    found = re.findall(r"^rounds (\w+) sum (\w+)$", report, re.MULTILINE)
+    if len(found) != processors or machine.returncode != 0x10 << 1 | 1:
         sys.exit(f"the ROM failed, status {machine.returncode}")
-    if int(found[2], 16) != expected_sum(int(found[1], 16)):
-        sys.exit(f"the sum should be {expected_sum(int(found[1], 16)):016x}")
+    of_a_round = sum_of_a_round()
+    for rounds, total in found:
+        expected = expected_sum(of_a_round, int(rounds, 16))
+        if int(total, 16) != expected:
+            sys.exit(f"the sum should be {expected:016x}")
 
 
 def exchange_sum(calco, build, folder):
     """100 exchanges."""
-    run_sum(calco, build, folder, [("interp", 0.03), ("jit", 0.03)] * 50)
+    run_sum(calco, build, folder, [("interp", 0.03), ("jit", 0.03)] * 50, processors=2)
+
+
+# Each after each.
+ALL_ENGINES = [("kvm", 0.2), ("interp", 0.05), ("jit", 0.05), ("interp", 0.05), ("kvm", 0.2), ("jit", 0.05)]
 
 
 def exchange_sum_with_kvm(calco, build, folder):
-    """All engines, each after each."""
+    """100 exchanges between all engines."""
     needs_kvm()
-    run_sum(calco, build, folder,
-            [("kvm", 3), ("interp", 0.2), ("jit", 0.2), ("interp", 0.1), ("kvm", 0.5), ("jit", 0.2)] * 5)
+    run_sum(calco, build, folder, [("kvm", 3), ("jit", 0.1)] + ALL_ENGINES * 16 + [("kvm", 1), ("jit", 0.1)])
+
+
+def exchange_sum_with_split_irqchip(calco, build, folder):
+    """Local APICs in the kernel."""
+    needs_kvm()
+    run_sum(calco, build, folder, ALL_ENGINES * 8, "-accel", "kvm,kernel-irqchip=split")
+
+
+def exchange_sum_with_irqchip(calco, build, folder):
+    """Every interrupt controller and the 8254 in the kernel."""
+    needs_kvm()
+    run_sum(calco, build, folder, ALL_ENGINES * 8, "-accel", "kvm,kernel-irqchip=on")
+
+
+def exchange_processors_with_kvm(calco, build, folder):
+    """Four processors, with our local APICs and with the kernel's."""
+    needs_kvm()
+    for irqchip in ("off", "on"):
+        run_sum(calco, build, folder, ALL_ENGINES * 4, "-accel", f"kvm,kernel-irqchip={irqchip}", processors=4)
 
 
 # --- Linux -------------------------------------------------------------------------------------------------------------

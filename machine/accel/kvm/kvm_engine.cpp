@@ -54,9 +54,7 @@ void KvmEngine::adapt(cpu::CpuModel& model) {
     log_.print(LogItem::Accel, "-cpu {}: KVM lacks, and the guest does not see:{}", model.name(), lost);
 }
 
-TimeStampCounter::Options KvmEngine::time_stamp_counter() const {
-  return kvm_time_stamp_counter(tsc_frequency_);
-}
+TimeStampCounter::Options KvmEngine::time_stamp_counter() const { return kvm_time_stamp_counter(tsc_frequency_); }
 
 void KvmEngine::attach(PcBoard& board) {
   board_ = &board;
@@ -71,12 +69,10 @@ void KvmEngine::attach(PcBoard& board) {
 void KvmEngine::detach(PcBoard& board) {
   board.memory_listener = {};
   processors_.clear();
+  if (interrupts_ != nullptr) interrupts_->detach(board);
 }
 
 std::string KvmEngine::refusal(const PcBoard& board) const {
-  if (irqchip_ != KernelIrqchip::Off) {
-    return fmt::format("with kernel-irqchip={} it must have the guest from the start", name_of(irqchip_));
-  }
   if (board.tsc.options() != time_stamp_counter()) {
     return "the guest's time-stamp counter does not count as KVM's; KVM must be usable when the machine is started";
   }
@@ -84,12 +80,6 @@ std::string KvmEngine::refusal(const PcBoard& board) const {
   if (missing.empty()) return {};
   return fmt::format("the guest was shown features that KVM lacks here; start with -cpu {},-{}", board.model.name(),
                      fmt::join(missing, ",-"));
-}
-
-std::string KvmEngine::hold() const {
-  if (irqchip_ == KernelIrqchip::Off) return {};
-  return fmt::format("with kernel-irqchip={} interrupts are in the kernel; start with kernel-irqchip=off",
-                     name_of(irqchip_));
 }
 
 std::unique_ptr<Accelerator> KvmEngine::make_accelerator(unsigned index) {
@@ -106,10 +96,21 @@ std::unique_ptr<Accelerator> KvmEngine::make_accelerator(unsigned index) {
   return processor;
 }
 
-void KvmEngine::devices_reset() {
+// The local APICs before the controllers, whose interrupts they accept.
+void KvmEngine::load_devices() {
   if (interrupts_ == nullptr) return;
-  interrupts_->reset();
-  for (KvmVcpu* processor : processors_) processor->reset_local_apic();
+  for (size_t index = 0; index < processors_.size(); ++index) {
+    processors_[index]->load_local_apic(board_->local_apics[index]->registers());
+  }
+  interrupts_->load_devices(*board_);
+}
+
+void KvmEngine::store_devices() {
+  if (interrupts_ == nullptr) return;
+  for (size_t index = 0; index < processors_.size(); ++index) {
+    board_->local_apics[index]->set_registers(processors_[index]->local_apic());
+  }
+  interrupts_->store_devices(*board_);
 }
 
 // --- kvm-clock -------------------------------------------------------------------------------------------------------
@@ -129,12 +130,17 @@ void KvmEngine::time_stops() {
   kvm_clock_data clock{};
   kvm_call(machine_.get(), KVM_GET_CLOCK, static_cast<void*>(&clock), "KVM_GET_CLOCK");
   stopped_clock_ = clock.clock;
+  time_stopped_ = true;
 }
 
 void KvmEngine::time_goes_on() {
   kvm_clock_data clock{};
   clock.clock = stopped_clock_;
   kvm_call(machine_.get(), KVM_SET_CLOCK, static_cast<void*>(&clock), "KVM_SET_CLOCK");
+  if (!time_stopped_) return;
+  time_stopped_ = false;
+  if (interrupts_ == nullptr) return;
+  for (KvmVcpu* processor : processors_) processor->restart_local_apic_timer();
 }
 
 std::string KvmEngine::describe() const {

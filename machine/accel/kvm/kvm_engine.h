@@ -34,11 +34,11 @@ class KvmEngine final : public Engine {
   void attach(PcBoard& board) override;
   void detach(PcBoard& board) override;
   std::string refusal(const PcBoard& board) const override;
-  std::string hold() const override;
   std::unique_ptr<Accelerator> make_accelerator(unsigned index) override;
+  void load_devices() override;
+  void store_devices() override;
   void time_stops() override;
   void time_goes_on() override;
-  void devices_reset() override;
   std::string describe() const override;
 
   KvmMemory& memory() { return *memory_; }
@@ -53,6 +53,7 @@ class KvmEngine final : public Engine {
   devices::FileDescriptor machine_;
   uint64_t tsc_frequency_ = 0;  // Hz
   uint64_t stopped_clock_ = 0;  // ns of kvm-clock while time stands still
+  bool time_stopped_ = false;
   PcBoard* board_ = nullptr;
   std::unique_ptr<KvmInterrupts> interrupts_;  // null with kernel-irqchip=off
   std::unique_ptr<KvmMemory> memory_;

@@ -1,8 +1,10 @@
 #include "machine/accel/kvm/kvm_interrupts.h"
 
 #include <algorithm>
+#include <chrono>
 
 #include "machine/accel/kvm/kvm_call.h"
+#include "machine/accel/kvm/kvm_interrupt_state.h"
 #include "machine/accel/kvm/kvm_table.h"
 #include "machine/pc/pc_board.h"
 
@@ -11,6 +13,14 @@ namespace calco::machine {
 namespace {
 
 constexpr unsigned kIoApicPins = 24, kIsaLines = 16, kLinesOf8259 = 8;
+// Lines of the kernel's that are not I/O APIC pins of their number: the board's timer at the 8259.
+constexpr unsigned kPin2 = 2, kInterrupt0 = kIoApicPins;
+
+// The clock of the kernel's 8254, ns.
+int64_t monotonic_time() {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+}
 
 void enable_split(int machine) {
   kvm_enable_cap request{};
@@ -55,53 +65,110 @@ KvmInterrupts::KvmInterrupts(int machine, KernelIrqchip mode, bool with_pit)
     return;
   }
   kvm_call(machine_, KVM_CREATE_IRQCHIP, uint64_t{0}, "KVM_CREATE_IRQCHIP");
-  for (uint32_t chip = 0; chip < reset_state_.size(); ++chip) {
-    reset_state_[chip].chip_id = chip;
-    kvm_call(machine_, KVM_GET_IRQCHIP, static_cast<void*>(&reset_state_[chip]), "KVM_GET_IRQCHIP");
-  }
   if (with_pit_) {
     kvm_pit_config config{};
     config.flags = KVM_PIT_SPEAKER_DUMMY;  // port 61H too
     kvm_call(machine_, KVM_CREATE_PIT2, static_cast<void*>(&config), "KVM_CREATE_PIT2");
-    kvm_call(machine_, KVM_GET_PIT2, static_cast<void*>(&pit_reset_state_), "KVM_GET_PIT2");
   }
   route_lines();
 }
 
-// As the board is wired: ISA interrupts to the 8259 and the I/O APIC pin of their number, the timer's to pin 2.
+// As the board is wired: ISA interrupts to the 8259 and the I/O APIC pin of their number. Line 0 is the kernel's 8254;
+// the board's interrupt 0 and its pin 2 are two lines, for the HPET drives the pin alone too.
 void KvmInterrupts::route_lines() {
   std::vector<kvm_irq_routing_entry> routes;
   for (unsigned line = 0; line < kIoApicPins; ++line) {
-    constexpr unsigned kTimer = 0, kCascade = 2;
-    if (line == kCascade) continue;
-    if (line < kIsaLines) {
+    if (line < kIsaLines && line != kPin2) {
       const bool slave = line >= kLinesOf8259;
       routes.push_back(chip_route(line, slave ? KVM_IRQCHIP_PIC_SLAVE : KVM_IRQCHIP_PIC_MASTER, line % kLinesOf8259));
     }
-    routes.push_back(chip_route(line, KVM_IRQCHIP_IOAPIC, line == kTimer ? kCascade : line));
+    routes.push_back(chip_route(line, KVM_IRQCHIP_IOAPIC, line == 0 ? kPin2 : line));
   }
+  routes.push_back(chip_route(kInterrupt0, KVM_IRQCHIP_PIC_MASTER, 0));
   set_routes(machine_, routes);
 }
 
 void KvmInterrupts::attach(PcBoard& board) {
-  board.apic_bus.redirect(*this);
+  board.apic_bus.redirect(this);
   board.local_apics_in_kernel = true;
   if (mode_ != KernelIrqchip::On) return;
   board.line_listener = [this](unsigned number, bool level) { set_line(number, level); };
   board.pit_connection_listener = [this](bool connected) { connect_pit(connected); };
 }
 
-void KvmInterrupts::reset() {
-  if (mode_ != KernelIrqchip::On) return;
-  for (kvm_irqchip& chip : reset_state_) {
-    kvm_call(machine_, KVM_SET_IRQCHIP, static_cast<void*>(&chip), "KVM_SET_IRQCHIP");
-  }
-  if (with_pit_) kvm_call(machine_, KVM_SET_PIT2, static_cast<void*>(&pit_reset_state_), "KVM_SET_PIT2");
+// The local APICs first: what the others send must arrive.
+void KvmInterrupts::detach(PcBoard& board) {
+  board.line_listener = {};
+  board.pit_connection_listener = {};
+  board.local_apics_in_kernel = false;
+  board.apic_bus.redirect(nullptr);
+  for (const auto& apic : board.local_apics) apic->isolate(devices::LocalApic::Isolation::None);
+  board.pit->isolate(false);
+  board.pic->isolate(false);
+  board.io_apic->isolate(false);
 }
+
+// --- The controllers' state ------------------------------------------------------------------------------------------
+
+void KvmInterrupts::load_devices(PcBoard& board) {
+  if (mode_ == KernelIrqchip::On) load_controllers(board);
+  const bool external = mode_ == KernelIrqchip::Split;
+  for (const auto& apic : board.local_apics) {
+    apic->isolate(external ? devices::LocalApic::Isolation::ExternalInterrupts : devices::LocalApic::Isolation::Full);
+  }
+}
+
+// The wires before the controllers, which then forget what the wires did to them.
+void KvmInterrupts::load_controllers(PcBoard& board) {
+  const devices::Pic8259::Registers master = board.pic->master().registers(), slave = board.pic->slave().registers();
+  const devices::Pit8254::Registers pit = board.pit->registers();
+  if (with_pit_) board.pit->isolate(true);
+  for (unsigned irq = 0; irq < PcBoard::kIsaInterrupts; ++irq) {
+    if (irq != kPin2) set_line(irq, board.isa_wires[irq]->level());
+  }
+  set_line(kPin2, board.timer_wire->level());
+  for (const unsigned chip : {KVM_IRQCHIP_PIC_SLAVE, KVM_IRQCHIP_PIC_MASTER, KVM_IRQCHIP_IOAPIC}) {
+    kvm_irqchip state{};
+    state.chip_id = chip;
+    if (chip == KVM_IRQCHIP_PIC_MASTER) {
+      state.chip.pic = to_kvm_pic(master, board.pic->master().pins(), devices::PicPair::kMasterLevelSelectable);
+    } else if (chip == KVM_IRQCHIP_PIC_SLAVE) {
+      state.chip.pic = to_kvm_pic(slave, board.pic->slave().pins(), devices::PicPair::kSlaveLevelSelectable);
+    } else {
+      state.chip.ioapic = to_kvm_io_apic(board.io_apic->registers(), board.io_apic->pins());
+    }
+    kvm_call(machine_, KVM_SET_IRQCHIP, static_cast<void*>(&state), "KVM_SET_IRQCHIP");
+  }
+  if (with_pit_) {
+    kvm_pit_state2 state = to_kvm_pit(pit, monotonic_time());
+    kvm_call(machine_, KVM_SET_PIT2, static_cast<void*>(&state), "KVM_SET_PIT2");
+  }
+  board.pic->isolate(true);
+  board.io_apic->isolate(true);
+}
+
+void KvmInterrupts::store_devices(PcBoard& board) {
+  if (mode_ != KernelIrqchip::On) return;
+  const auto read = [this](unsigned chip) {
+    kvm_irqchip state{};
+    state.chip_id = chip;
+    kvm_call(machine_, KVM_GET_IRQCHIP, static_cast<void*>(&state), "KVM_GET_IRQCHIP");
+    return state;
+  };
+  board.pic->set_registers(from_kvm_pic(read(KVM_IRQCHIP_PIC_MASTER).chip.pic),
+                           from_kvm_pic(read(KVM_IRQCHIP_PIC_SLAVE).chip.pic));
+  board.io_apic->set_registers(from_kvm_io_apic(read(KVM_IRQCHIP_IOAPIC).chip.ioapic));
+  if (!with_pit_) return;
+  kvm_pit_state2 pit{};
+  kvm_call(machine_, KVM_GET_PIT2, static_cast<void*>(&pit), "KVM_GET_PIT2");
+  board.pit->set_registers(from_kvm_pit(pit, monotonic_time()));
+}
+
+// --- Wires and messages ----------------------------------------------------------------------------------------------
 
 void KvmInterrupts::set_line(unsigned number, bool level) {
   kvm_irq_level line{};
-  line.irq = number;
+  line.irq = number == 0 ? kInterrupt0 : number;
   line.level = level;
   kvm_try(machine_, KVM_IRQ_LINE, &line);
 }

@@ -3,7 +3,6 @@
 
 #include <linux/kvm.h>
 
-#include <array>
 #include <cstdint>
 #include <mutex>
 #include <vector>
@@ -18,7 +17,7 @@ struct PcBoard;
 // kernel-irqchip=split: the local APICs are the kernel's; I/O APIC, 8259s and 8254 are ours. The I/O APIC's messages go
 // to the kernel (KVM_SIGNAL_MSI), which hands back the ends of level-triggered interrupts.
 // kernel-irqchip=on: all of them are the kernel's; ISA and I/O APIC wires lead there (KVM_IRQ_LINE). Ours stay on the
-// board and hear the wires, but no processor reaches them.
+// board, isolated: they hear the wires, and have the kernel's registers while the guest stands still.
 //
 // Threads: send() and set_line() from any thread; the own lock is a leaf. The rest with every processor paused.
 class KvmInterrupts final : public devices::InterruptMessageSink {
@@ -26,17 +25,22 @@ class KvmInterrupts final : public devices::InterruptMessageSink {
   // Creates the controllers of a machine that has no processors yet. Throws std::system_error.
   KvmInterrupts(int machine, KernelIrqchip mode, bool with_pit);
 
-  // Leads the board's wires and messages to the kernel. The board outlives the use of its wires.
+  // Leads the board's wires and messages to the kernel, and back to the board's own chips, which go on with what they
+  // have. The board outlives the use of its wires.
   void attach(PcBoard& board);
-  // RESET#.
-  void reset();
+  void detach(PcBoard& board);
+  // From the board's chips to the kernel's; the board's are isolated from then on.
+  void load_devices(PcBoard& board);
+  // From the kernel's chips to the board's, but for the local APICs.
+  void store_devices(PcBoard& board);
 
-  // A wire of the board: ISA interrupt 0 to 15, or I/O APIC pin 16 to 23.
+  // A wire of the board: ISA interrupt 0 to 15, but 2 is the timer at the I/O APIC; or I/O APIC pin 16 to 23.
   void set_line(unsigned number, bool level);
   void send(const devices::InterruptMessage& message) override;
 
  private:
   void route_lines();
+  void load_controllers(PcBoard& board);
   void route_end_of_interrupt(const kvm_irq_routing_entry& route);
   // The 8254's interrupt is cut off while the HPET takes its place.
   void connect_pit(bool connected);
@@ -45,8 +49,6 @@ class KvmInterrupts final : public devices::InterruptMessageSink {
   const KernelIrqchip mode_;
   const bool with_pit_;
   std::mutex mutex_;
-  std::array<kvm_irqchip, 3> reset_state_{};  // 8259 master, slave, I/O APIC at power-on
-  kvm_pit_state2 pit_reset_state_{};
   // split: where level-triggered messages went. The kernel reports the ends of these only.
   std::vector<kvm_irq_routing_entry> level_routes_;
   size_t oldest_route_ = 0;

@@ -35,6 +35,7 @@ bool KvmVcpu::load() {
   load_extended_state();
   msrs_->load(cpu_);
   load_tsc();
+  if (local_apic_in_kernel()) load_deadline();
   kvm_debugregs debug = to_kvm_debug_registers(cpu_);
   kvm_call(vcpu, KVM_SET_DEBUGREGS, static_cast<void*>(&debug), "KVM_SET_DEBUGREGS");
   kvm_vcpu_events events = to_kvm_events(cpu_);
@@ -48,11 +49,14 @@ bool KvmVcpu::load() {
 void KvmVcpu::leave(cpu::Cpu&) {
   if (!loaded_) return;
   complete_access();
+  if (local_apic_in_kernel()) keep_local_apic_timer();
   store();
 }
 
 void KvmVcpu::store() {
   const int vcpu = descriptor_.get();
+  // First: the question makes the kernel take INIT and start-up IPIs that wait, which changes the registers.
+  store_activity();
   kvm_regs general{};
   kvm_call(vcpu, KVM_GET_REGS, static_cast<void*>(&general), "KVM_GET_REGS");
   from_kvm_registers(general, cpu_);
@@ -71,7 +75,6 @@ void KvmVcpu::store() {
   kvm_call(vcpu, KVM_GET_VCPU_EVENTS, static_cast<void*>(&events), "KVM_GET_VCPU_EVENTS");
   if (drop_invalid_opcode_ && events.exception.nr == cpu::kInvalidOpcode) events.exception.injected = 0;
   const KvmPendingEvents pending = from_kvm_events(events, cpu_);
-  store_activity();
   loaded_ = false;
   cpu_.state_replaced();
   if (pending.nmi_pending) cpu_.raise_nmi();
@@ -89,7 +92,8 @@ void KvmVcpu::load_activity() {
       state.mp_state = KVM_MP_STATE_HALTED;
       break;
     case Activity::WaitForStartUp:
-      state.mp_state = KVM_MP_STATE_UNINITIALIZED;
+      // Not "uninitialized", in which the kernel expects an INIT before the start-up IPI.
+      state.mp_state = KVM_MP_STATE_INIT_RECEIVED;
       break;
     default:
       state.mp_state = KVM_MP_STATE_RUNNABLE;
@@ -114,16 +118,6 @@ void KvmVcpu::store_activity() {
       cpu_.activity = Activity::Running;
       break;
   }
-}
-
-void KvmVcpu::reset_local_apic() {
-  apic_base_ = apic_base_at_reset_;
-  cr8_ = 0;
-  kvm_sregs2 special{};
-  kvm_call(descriptor_.get(), KVM_GET_SREGS2, static_cast<void*>(&special), "KVM_GET_SREGS2");
-  special.apic_base = apic_base_;
-  kvm_call(descriptor_.get(), KVM_SET_SREGS2, static_cast<void*>(&special), "KVM_SET_SREGS2");
-  kvm_call(descriptor_.get(), KVM_SET_LAPIC, static_cast<void*>(&local_apic_at_reset_), "KVM_SET_LAPIC");
 }
 
 // --- x87 and vectors -------------------------------------------------------------------------------------------------

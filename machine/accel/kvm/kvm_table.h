@@ -25,6 +25,9 @@ constexpr unsigned long kGetSupportedCpuid = _IOWR(KVMIO, 0x05, KvmTableHeader),
                         kGetMsrs = _IOWR(KVMIO, 0x88, KvmTableHeader), kSetMsrs = _IOW(KVMIO, 0x89, KvmTableHeader),
                         kSetCpuid2 = _IOW(KVMIO, 0x90, KvmTableHeader);
 
+// kvm_signal_mask: a length and the set.
+constexpr unsigned long kSetSignalMask = _IOW(KVMIO, 0x8B, uint32_t);
+
 // An XSAVE area, as far as it is not larger (KVM_GET_XSAVE2).
 constexpr size_t kXsaveBytes = 4096;
 using XsaveArea = uint8_t[kXsaveBytes];

@@ -82,12 +82,6 @@ KvmVcpu::KvmVcpu(KvmVcpuServices services, cpu::Cpu& cpu)
     kvm_try(descriptor_.get(), KVM_X86_SETUP_MCE, &machine_check);
   }
   msrs_.emplace(descriptor_.get());
-  if (local_apic_in_kernel()) {
-    kvm_call(descriptor_.get(), KVM_GET_LAPIC, static_cast<void*>(&local_apic_at_reset_), "KVM_GET_LAPIC");
-    kvm_sregs2 special{};
-    kvm_call(descriptor_.get(), KVM_GET_SREGS2, static_cast<void*>(&special), "KVM_GET_SREGS2");
-    apic_base_ = apic_base_at_reset_ = special.apic_base;
-  }
   read_xsave_area();
   foreign_components_ = find_foreign_components(xsave_);
   cpu_.foreign_components = &foreign_components_;

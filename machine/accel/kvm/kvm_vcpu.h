@@ -14,6 +14,7 @@
 
 #include "cpu/exec/foreign_components.h"
 #include "devices/host/file_descriptor.h"
+#include "devices/irq/local_apic.h"
 #include "machine/accel/accelerator.h"
 #include "machine/accel/kvm/kvm_capabilities.h"
 #include "machine/accel/kvm/kvm_msrs.h"
@@ -78,8 +79,12 @@ class KvmVcpu final : public Accelerator {
   // then.
   bool load();
 
-  // RESET# of the kernel's local APIC. While paused; any thread then.
-  void reset_local_apic();
+  // The kernel's local APIC, where it has one. While paused and left; any thread then. Its timer stands as it did when
+  // the processor was left.
+  devices::LocalApic::Registers local_apic() const;
+  void load_local_apic(const devices::LocalApic::Registers& registers);
+  // Guest time goes on after a stop: and so does the timer, from where it stood.
+  void restart_local_apic_timer();
 
   int descriptor() const { return descriptor_.get(); }
   const KvmCounters& counters() const { return counters_; }
@@ -121,6 +126,11 @@ class KvmVcpu final : public Accelerator {
   void load_tsc();
   void store_tsc();
 
+  // kvm_local_apic.cpp: the kernel's local APIC.
+  void keep_local_apic_timer();
+  void take_timer_interrupt();
+  void load_deadline();
+
   const KvmVcpuServices services_;
   cpu::Cpu& cpu_;
   devices::FileDescriptor descriptor_;
@@ -129,9 +139,11 @@ class KvmVcpu final : public Accelerator {
   std::optional<KvmMsrs> msrs_;
   std::vector<uint8_t> xsave_;                 // as the kernel last had it
   cpu::ForeignComponents foreign_components_;  // what only `xsave_` has
-  // Of the kernel's local APIC, where it has one: its registers at reset; IA32_APIC_BASE and CR8 as last known.
-  kvm_lapic_state local_apic_at_reset_{};
-  uint64_t apic_base_at_reset_ = 0, apic_base_ = 0, cr8_ = 0;
+  // Of the kernel's local APIC, where it has one: IA32_APIC_BASE and CR8 as last known; its timer when the processor
+  // was left; a deadline that the kernel has to be told when it knows the TSC's offset.
+  uint64_t apic_base_ = 0, cr8_ = 0;
+  devices::LocalApicTimer::Registers left_timer_;
+  std::optional<uint64_t> new_deadline_;
   uint64_t tsc_offset_ = 0;  // as the kernel has it
   bool tsc_offset_known_ = false;
   bool loaded_ = false;               // the kernel has the state
