@@ -340,10 +340,11 @@ uint64_t Pit8254::read(uint64_t offset, unsigned size) {
 void Pit8254::write(uint64_t offset, unsigned, uint64_t value) {
   const auto byte = static_cast<uint8_t>(value);
   // An edge whose timer is late must not be lost to the write.
-  on_edge();
+  if (edge_ <= tick_now()) on_edge();
   if (offset >= kControlPort) {
     write_control(byte);
   } else {
+    if (offset == 0) missed_ = 0;
     counters_[offset].write_byte(byte, tick_now());
   }
   update_irq(tick_now());
@@ -377,22 +378,55 @@ void Pit8254::set_irq_connected(bool connected) {
 void Pit8254::on_edge() {
   const int64_t edge = edge_;
   const int64_t now = tick_now();
-  if (edge > now) return;
-  irq0_.set(counters_[0].output(edge));
-  // A host that was late by more than one edge: the rising ones in between become one.
-  if (counters_[0].next_edge(edge) <= now) irq0_.set(!irq0_.level());
+  PitCounter& counter = counters_[0];
+  bool rises = false;
+  if (edge <= now) {
+    rises = counter.output(edge) || counter.next_edge(edge) <= now;
+    note_missed(edge, now);
+  } else if (missed_ > 0) {
+    rises = true;
+    --missed_;
+  } else {
+    return;
+  }
+  irq0_.set(false);
+  irq0_.set(rises);
   update_irq(now);
+}
+
+namespace {
+
+// Ticks (168 us) between those that a late host makes up for: time enough for a guest to acknowledge each. Guests that
+// count ticks lose time otherwise, and Linux refuses to boot when it sees too few of them (timer_irq_works()).
+constexpr int64_t kCatchUp = 200;
+
+}  // namespace
+
+void Pit8254::note_missed(int64_t edge, int64_t now) {
+  const int64_t period = counters_[0].period();
+  if (period < 2 * kCatchUp) return;  // there would be no time to catch up in
+  const auto second = static_cast<int64_t>(kFrequency);
+  missed_ = std::min(missed_ + (now - edge) / period, second / period);
+}
+
+// Low for one tick (modes 2, 4 and 5). Host timers are late by more than that, and while the line is low the interrupt
+// controller takes a request back that nobody has acknowledged yet. So for the line the whole pulse is at its end.
+bool Pit8254::in_pulse(int64_t now) {
+  PitCounter& counter = counters_[0];
+  return !counter.output(now) && counter.next_edge(now) == now + 1;
 }
 
 // Drives the line and arms the timer for the next edge.
 void Pit8254::update_irq(int64_t now) {
   const bool drives = irq_connected_ && !isolated_;
   edge_ = drives ? counters_[0].next_edge(now) : PitCounter::kNoEdge;
-  irq0_.set(drives && counters_[0].output(now));
+  irq0_.set(drives && (counters_[0].output(now) || in_pulse(now)));
   if (edge_ == PitCounter::kNoEdge) return timer_.cancel();
+  if (in_pulse(edge_)) ++edge_;
+  const int64_t deadline = missed_ > 0 ? std::min(edge_, now + kCatchUp) : edge_;
   // Rounded up, so that the tick has come when the timer fires.
   timer_.arm(static_cast<int64_t>(
-                 multiply_divide(static_cast<uint64_t>(edge_), static_cast<uint64_t>(Clock::kSecond), kFrequency)) +
+                 multiply_divide(static_cast<uint64_t>(deadline), static_cast<uint64_t>(Clock::kSecond), kFrequency)) +
              1);
 }
 

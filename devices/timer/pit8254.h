@@ -52,6 +52,8 @@ class PitCounter {
   bool output(int64_t now);
   // The first tick after `now` at which the output changes if nobody interferes.
   int64_t next_edge(int64_t now);
+  // Ticks between two rising edges of a counter that runs in mode 2 or 3; else 0.
+  int64_t period() const { return is_periodic() && started_ ? active_count_ : 0; }
 
  private:
   enum class Access : uint8_t { Low = 1, High = 2, Both = 3 };
@@ -146,6 +148,8 @@ class Pit8254 final : public Device, public RegisterWindow {
   void write_control(uint8_t value);
   void read_back(uint8_t command);
   void on_edge();
+  void note_missed(int64_t edge, int64_t now);
+  bool in_pulse(int64_t now);
   void update_irq(int64_t now);
 
   Clock& clock_;
@@ -153,7 +157,8 @@ class Pit8254 final : public Device, public RegisterWindow {
   Timer timer_;
   bool irq_connected_ = true;
   bool isolated_ = false;
-  int64_t edge_ = PitCounter::kNoEdge;  // tick for which the timer is armed
+  int64_t edge_ = PitCounter::kNoEdge;  // tick of the next edge
+  int64_t missed_ = 0;                  // rising edges that a late host owes the guest
   std::array<PitCounter, 3> counters_;
   uint8_t control_port_b_ = 0;  // bits 3:0 of port 61H
   Port61 port_61_{*this};

@@ -717,6 +717,9 @@ repeated_store:
         jnz     1b
         WRITE_APIC APIC_TIMER_INITIAL, 0
         WRITE_APIC APIC_LVT_TIMER, LVT_MASKED
+        sti                                     // for one that came behind the last CLI and would end HLT later
+        nop
+        cli
         CHECK   "REP STOSQ ends as it should with interrupts", differences, $0
         cmpq    $0, interrupted_inside
         setne   %al
