@@ -291,6 +291,14 @@ void BlockCache::invalidate(uint64_t memory_offset, uint64_t size) {
   });
 }
 
+// What is known of another place in the same slot is forgotten.
+BlockCache::Churn& BlockCache::churn_of(uint64_t memory_offset) {
+  const uint64_t granule = memory_offset / kCodeGranule;
+  Churn& churn = churn_[granule % kChurnSlots];
+  if (churn.granule != granule) churn = {.granule = granule, .last = counters.invalidations};
+  return churn;
+}
+
 // Places where code is written anew again and again are close in time, measured in invalidations; memory that gets
 // other contents now and then is not.
 void BlockCache::note_churn(const Block& block) {
@@ -302,8 +310,10 @@ void BlockCache::note_churn(const Block& block) {
 
 uint32_t BlockCache::threshold_of(uint64_t memory_offset) {
   if (cpu_.translator()->threshold() == 1) return 1;  // everything is to be translated at once, as tests want it
-  constexpr uint32_t kDoublings = 2, kMaximumDoublings = 12;
-  const uint32_t doublings = std::min(churn_of(memory_offset).times * kDoublings, kMaximumDoublings);
+  // A kernel that boots patches a place several times, and then never again.
+  constexpr uint32_t kFree = 1, kDoublings = 2, kMaximumDoublings = 12;
+  const uint32_t times = churn_of(memory_offset).times;
+  const uint32_t doublings = std::min((std::max(times, kFree) - kFree) * kDoublings, kMaximumDoublings);
   return cpu_.translator()->threshold() << doublings;
 }
 

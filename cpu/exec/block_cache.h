@@ -135,11 +135,12 @@ class BlockCache {
 
   // How often translated code of a place was thrown away because the guest wrote another.
   struct Churn {
-    uint32_t times = 0;
+    uint64_t granule = ~uint64_t{0};
     uint64_t last = 0;  // Counters::invalidations then
+    uint32_t times = 0;
   };
-  static constexpr size_t kChurnSlots = 1024;
-  Churn& churn_of(uint64_t memory_offset) { return churn_[memory_offset / kCodeGranule % kChurnSlots]; }
+  static constexpr size_t kChurnSlots = 4096;
+  Churn& churn_of(uint64_t memory_offset);
   void note_churn(const Block& block);
   // How often the block is interpreted before it is worth a translation.
   uint32_t threshold_of(uint64_t memory_offset);

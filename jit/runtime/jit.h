@@ -22,7 +22,7 @@ namespace calco::jit {
 
 // -accel jit,NAME=VALUE
 struct JitOptions {
-  uint32_t threshold = 4;  // the interpreter executes a block so often before it is translated
+  uint32_t threshold = 16;  // the interpreter executes a block so often before it is translated
   size_t code_bytes = size_t{64} << 20;
   uint64_t limit = ~uint64_t{0};       // only so many blocks are translated; to find out which one is wrong
   unsigned maximum_instructions = 64;  // of a block
