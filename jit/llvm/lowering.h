@@ -170,20 +170,12 @@ class Lowering {
   Access access(const ir::Instruction& instruction, unsigned size, bool write);
   // Branches to `slow` where the TLB does not answer; else the host address.
   llvm::Value* look_up(const Access& access);
-  llvm::Value* look_up_in_tlb(const Access& access, llvm::Value* page);
-  llvm::Value* look_up_in_group(const Access& access, llvm::Value* page);
-  llvm::Value* refresh_group(const Access& access, llvm::Value* page);
+  llvm::Value* look_up_in_tlb(const Access& access);
+  llvm::Value* look_up_in_group(const Access& access);
+  llvm::Value* refresh_group(const Access& access);
   llvm::Value* touched_page(const Access& access);
-  llvm::Value* is_in_page(const Access& access, llvm::Value* page, llvm::Value* known);
   llvm::Value* tlb_entry(llvm::Value* linear);
   llvm::Value* tlb_field(llvm::Value* entry, size_t offset);
-  // What the access's entry of the TLB holds; what is not used is not loaded.
-  struct TlbFields {
-    llvm::Value *read, *write, *addend;
-  };
-  TlbFields tlb_fields(const Access& access);
-  struct GroupSlots;
-  void remember(const GroupSlots& slots, const TlbFields& entry);
   void prepare_groups();
   // Behind everything that may change the TLB.
   void forget_pages();
@@ -205,6 +197,7 @@ class Lowering {
   llvm::Value* vector_logic(VectorOperation operation, llvm::Value* a, llvm::Value* b, unsigned element_bits);
   llvm::Value* comparison_flags(llvm::Value* flags);
   llvm::Value* vector_operand(const VectorOperand& operand, llvm::Value* argument, unsigned bytes);
+  llvm::Value* load_scalar(llvm::Value* address, unsigned bytes);
   llvm::Value* scalar_operand(const VectorOperand& operand, llvm::Value* argument, unsigned bytes);
   llvm::Type* vector_type(unsigned bytes);
   llvm::Value* get_vector(unsigned number, unsigned bytes);
@@ -222,9 +215,11 @@ class Lowering {
   llvm::FunctionType* function_type_ = nullptr;
   llvm::Value* state_ = nullptr;
   llvm::Value* tlb_ = nullptr;
-  // The page that a group's accesses met last, as in TlbEntry; stack slots that a pass turns into values.
+  // The page that a group's accesses met last; stack slots that a pass turns into values.
   struct GroupSlots {
-    llvm::Value *read, *write, *addend;
+    llvm::Value* page;    // linear address
+    llvm::Value* limit;   // offsets below may be accessed; 0: no page is known
+    llvm::Value* memory;  // host address of the page
   };
   std::vector<GroupSlots> groups_;
   std::vector<llvm::BasicBlock*> heads_;

@@ -47,9 +47,8 @@ Value* Lowering::touched_page(const Access& access) {
 }
 
 Value* Lowering::look_up(const Access& access) {
-  Value* const page = touched_page(access);
-  if (access.group.group == PageGroups::kNone) return look_up_in_tlb(access, page);
-  return access.group.refreshes ? refresh_group(access, page) : look_up_in_group(access, page);
+  if (access.group.group == PageGroups::kNone) return look_up_in_tlb(access);
+  return access.group.refreshes ? refresh_group(access) : look_up_in_group(access);
 }
 
 Value* Lowering::tlb_field(Value* entry, size_t offset) {
@@ -63,76 +62,79 @@ Value* Lowering::tlb_entry(Value* linear) {
   return builder_.CreateInBoundsGEP(builder_.getInt8Ty(), tlb_, offset);
 }
 
-Value* Lowering::look_up_in_tlb(const Access& access, Value* page) {
+Value* Lowering::look_up_in_tlb(const Access& access) {
   Value* const entry = tlb_entry(access.linear);
   const size_t tag = access.write ? offsetof(cpu::TlbEntry, write) : offsetof(cpu::TlbEntry, read);
-  branch_unlikely(builder_.CreateICmpNE(page, tlb_field(entry, tag)), access.slow);
+  branch_unlikely(builder_.CreateICmpNE(touched_page(access), tlb_field(entry, tag)), access.slow);
   return builder_.CreateAdd(access.linear, tlb_field(entry, offsetof(cpu::TlbEntry, addend)));
-}
-
-// Whether both ends of the access lie in the known page. `page` is that of the last byte.
-Value* Lowering::is_in_page(const Access& access, Value* page, Value* known) {
-  Value* const last = builder_.CreateICmpEQ(page, known);
-  if (access.aligned || access.size == 1) return last;
-  Value* const first_page = builder_.CreateAnd(access.linear, ~kPageOffset);
-  return builder_.CreateAnd(last, builder_.CreateICmpEQ(first_page, known));
 }
 
 // First asks for the group's last page, which is in registers, then the TLB, which becomes the group's page. A page
 // stays good until the code is left, or calls something: another processor that takes permissions away waits until this
 // one has answered its request to leave (poll).
-Value* Lowering::look_up_in_group(const Access& access, Value* page) {
+Value* Lowering::look_up_in_group(const Access& access) {
   const GroupSlots& slots = groups_[static_cast<size_t>(access.group.group)];
   llvm::BasicBlock* const miss = new_cold_block();
   llvm::BasicBlock* const hit = new_block();
-  Value* const known = builder_.CreateLoad(builder_.getInt64Ty(), access.write ? slots.write : slots.read);
-  builder_.CreateCondBr(is_in_page(access, page, known), hit, miss,
-                        llvm::MDBuilder(context_).createBranchWeights(200, 1));
+  auto load = [&](Value* slot) { return builder_.CreateLoad(builder_.getInt64Ty(), slot); };
+  Value* const offset = builder_.CreateSub(access.linear, load(slots.page));
+  Value* inside = builder_.CreateICmpULT(offset, load(slots.limit));
+  if (access.aligned) {
+    Value* const misaligned = builder_.CreateAnd(access.linear, access.size - 1);
+    inside = builder_.CreateAnd(inside, builder_.CreateICmpEQ(misaligned, builder_.getInt64(0)));
+  }
+  llvm::BasicBlock* const from = builder_.GetInsertBlock();
+  builder_.CreateCondBr(inside, hit, miss, llvm::MDBuilder(context_).createBranchWeights(200, 1));
   builder_.SetInsertPoint(miss);
-  llvm::BasicBlock* const found = new_cold_block();
-  const TlbFields entry = tlb_fields(access);
-  builder_.CreateCondBr(builder_.CreateICmpEQ(page, access.write ? entry.write : entry.read), found, access.slow,
-                        llvm::MDBuilder(context_).createBranchWeights(200, 1));
-  builder_.SetInsertPoint(found);
-  remember(slots, entry);
+  Value* const found = refresh_group(access);
   builder_.CreateBr(hit);
+  llvm::BasicBlock* const found_end = builder_.GetInsertBlock();
+  builder_.SetInsertPoint(from->getTerminator());
+  Value* const known = builder_.CreateAdd(offset, load(slots.memory));
   builder_.SetInsertPoint(hit);
-  return builder_.CreateAdd(access.linear, builder_.CreateLoad(builder_.getInt64Ty(), slots.addend));
+  llvm::PHINode* const address = builder_.CreatePHI(builder_.getInt64Ty(), 2);
+  address->addIncoming(known, from);
+  address->addIncoming(found, found_end);
+  return address;
 }
 
-Value* Lowering::refresh_group(const Access& access, Value* page) {
-  const TlbFields entry = tlb_fields(access);
-  branch_unlikely(builder_.CreateICmpNE(page, access.write ? entry.write : entry.read), access.slow);
-  remember(groups_[static_cast<size_t>(access.group.group)], entry);
-  return builder_.CreateAdd(access.linear, entry.addend);
-}
-
-Lowering::TlbFields Lowering::tlb_fields(const Access& access) {
+// Asks the TLB, and keeps the answer for the group.
+Value* Lowering::refresh_group(const Access& access) {
+  const GroupSlots& slots = groups_[static_cast<size_t>(access.group.group)];
+  const PageGroups::Group& group = page_groups_.groups()[static_cast<size_t>(access.group.group)];
   Value* const entry = tlb_entry(access.linear);
-  return {tlb_field(entry, offsetof(cpu::TlbEntry, read)), tlb_field(entry, offsetof(cpu::TlbEntry, write)),
-          tlb_field(entry, offsetof(cpu::TlbEntry, addend))};
-}
+  Value* const read = tlb_field(entry, offsetof(cpu::TlbEntry, read));
+  Value* const write = tlb_field(entry, offsetof(cpu::TlbEntry, write));
+  Value* const addend = tlb_field(entry, offsetof(cpu::TlbEntry, addend));
+  branch_unlikely(builder_.CreateICmpNE(touched_page(access), access.write ? write : read), access.slow);
 
-void Lowering::remember(const GroupSlots& slots, const TlbFields& entry) {
-  builder_.CreateStore(entry.read, slots.read);
-  builder_.CreateStore(entry.write, slots.write);
-  builder_.CreateStore(entry.addend, slots.addend);
+  // Kept only where it is good for all accesses of the group.
+  Value* const page = builder_.CreateAnd(access.linear, ~kPageOffset);
+  Value* limit = builder_.getInt64(kPageOffset + 2 - group.maximum_size);
+  auto require = [&](Value* tag) {
+    limit = builder_.CreateSelect(builder_.CreateICmpEQ(tag, page), limit, builder_.getInt64(0));
+  };
+  if (group.reads && access.write) require(read);
+  if (group.writes && !access.write) require(write);
+  builder_.CreateStore(page, slots.page);
+  builder_.CreateStore(limit, slots.limit);
+  builder_.CreateStore(builder_.CreateAdd(page, addend), slots.memory);
+  return builder_.CreateAdd(access.linear, addend);
 }
 
 void Lowering::prepare_groups() {
-  for (unsigned i = 0; i < page_groups_.count(); ++i) {
-    auto slot = [&] { return builder_.CreateAlloca(builder_.getInt64Ty()); };
+  for (size_t i = 0; i < page_groups_.groups().size(); ++i) {
+    auto slot = [&] {
+      Value* const result = builder_.CreateAlloca(builder_.getInt64Ty());
+      builder_.CreateStore(builder_.getInt64(0), result);
+      return result;
+    };
     groups_.push_back({slot(), slot(), slot()});
-    builder_.CreateStore(builder_.getInt64(0), groups_.back().addend);
   }
-  forget_pages();
 }
 
 void Lowering::forget_pages() {
-  for (const GroupSlots& group : groups_) {
-    builder_.CreateStore(builder_.getInt64(cpu::kTlbInvalid), group.read);
-    builder_.CreateStore(builder_.getInt64(cpu::kTlbInvalid), group.write);
-  }
+  for (const GroupSlots& group : groups_) builder_.CreateStore(builder_.getInt64(0), group.limit);
 }
 
 // --- Accesses

@@ -302,6 +302,15 @@ Value* Lowering::scalar_operand(const VectorOperand& operand, Value* argument, u
   return builder_.CreateZExt(builder_.CreateTrunc(value, type), builder_.getInt64Ty());
 }
 
+// A vector register whose upper part is zero; as a floating-point number, so that no general register gets involved.
+Value* Lowering::load_scalar(Value* address, unsigned bytes) {
+  llvm::Type* const type = bytes == 8 ? builder_.getDoubleTy() : builder_.getFloatTy();
+  auto* const vector = llvm::FixedVectorType::get(type, kXmmBytes / bytes);
+  Value* const value =
+      builder_.CreateInsertElement(llvm::ConstantAggregateZero::get(vector), load_host(type, address), uint64_t{0});
+  return builder_.CreateBitCast(value, vector_type(kXmmBytes));
+}
+
 bool Lowering::lower_vector_move(const HostVectorInstruction& vector, const VectorSyntax& syntax, Value* argument,
                                  Value*& result) {
   if (syntax.operands.size() != 2) return false;
@@ -323,6 +332,10 @@ bool Lowering::lower_vector_move(const HostVectorInstruction& vector, const Vect
   const unsigned bytes = to.kind == Kind::General || from.kind == Kind::General ? vector.general_size
                          : vector.memory_bytes != 0                             ? vector.memory_bytes
                                                                                 : 8;
+  if (to.kind == Kind::Vector && from.kind == Kind::Memory && bytes >= 4) {
+    set_vector(to.number, load_scalar(argument, bytes), vector.vex);
+    return true;
+  }
   Value* const value = scalar_operand(from, argument, bytes);
   Value* const cut = builder_.CreateTrunc(value, builder_.getIntNTy(bytes * 8));
   if (to.kind == Kind::Memory) {

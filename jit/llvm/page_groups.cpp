@@ -129,6 +129,18 @@ struct Member {
   bool refreshes;
 };
 
+void join(PageGroups::Group& group, const ir::Block& block, const ir::Instruction& access) {
+  const bool store = access.opcode == Opcode::Store;
+  const bool host = access.opcode == Opcode::HostAddress;
+  const unsigned size = host    ? static_cast<unsigned>(access.immediate & 0xFF)
+                        : store ? ir::bytes_of(block[access.arguments[1]].type)
+                                : ir::bytes_of(access.type);
+  const bool writes = store || (host && (access.immediate & ir::kHostWrite) != 0);
+  group.maximum_size = std::max(group.maximum_size, size);
+  group.writes |= writes;
+  group.reads |= !writes;
+}
+
 bool jumps(const Origin& origin, VariableSet registers) {
   if (origin.number < kRegisters) return (registers & variable_bit(origin.number)) != 0;
   return origin.number >= kUnknown;
@@ -175,10 +187,13 @@ PageGroups::PageGroups(const Region& region, const RegionGraph& graph, bool enab
   std::sort(by_use.rbegin(), by_use.rend());
   by_use.resize(std::min<size_t>(by_use.size(), kMaximumGroups));
   for (const auto& [use, key] : by_use) {
+    const int number = static_cast<int>(groups_.size());
+    Group& group = groups_.emplace_back();
     for (const Member& member : members[key]) {
-      of_access_[member.block][member.access] = {static_cast<int>(count_), member.refreshes};
+      const ir::Block& block = region.blocks[member.block];
+      of_access_[member.block][member.access] = {number, member.refreshes};
+      join(group, block, block.code[member.access]);
     }
-    ++count_;
   }
 }
 

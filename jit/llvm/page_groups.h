@@ -29,11 +29,15 @@ class PageGroups {
   Membership membership(size_t block, ir::Value access) const {
     return of_access_[block].empty() ? Membership{} : of_access_[block][access];
   }
-  unsigned count() const { return count_; }
+  struct Group {
+    unsigned maximum_size = 0;  // bytes, of its accesses
+    bool reads = false, writes = false;
+  };
+  const std::vector<Group>& groups() const { return groups_; }
 
  private:
   std::vector<std::vector<Membership>> of_access_;
-  unsigned count_ = 0;
+  std::vector<Group> groups_;
 };
 
 }  // namespace calco::jit
