@@ -145,6 +145,19 @@ struct X87State {
   uint32_t reserved = 0;
 };
 
+// While translated code runs, the host's x87 unit may hold the guest's registers, control and status word:
+// CpuState::x87 is stale then, but for data_pointer; what the fields below say of the other pointers is written there
+// when the registers come back (jit/runtime/x87_unit.h). Elsewhere they have their initial values, but for `page`.
+struct X87Residence {
+  static constexpr uint32_t kNone = ~uint32_t{0};
+
+  uint64_t page = 0;      // RIP of the first byte of the page that holds the last instruction
+  uint32_t last = kNone;  // the last instruction that the pointers tell of: its offset in the page, FOP << 16
+  uint8_t data_segment = kSegmentSlots;  // of the last one with a memory operand; kSegmentSlots: none
+  bool in_host = false;
+  uint8_t reserved[2] = {};
+};
+
 union alignas(32) VectorRegister {
   std::array<uint8_t, 32> bytes;
   std::array<uint16_t, 16> words;
@@ -209,6 +222,8 @@ struct CpuState {
   bool debug_shadow = false;  // the last instruction loaded SS: no debug exception at this boundary either
   uint8_t reserved1[2] = {};
   uint64_t pending_debug_status = 0;  // DR6 bits of the trap to deliver at the next boundary
+
+  X87Residence x87_residence;
 };
 
 static_assert(std::is_standard_layout_v<CpuState>);

@@ -201,6 +201,7 @@ void Emitter::emit_interpret(const Instruction& instruction) {
   mov(operation, reinterpret_cast<uint64_t>(&translation_.interpreted[instruction.immediate]));
   mov(ptr[rsp + frame_slot(1)], operation);
   call_entry(entries_.interpret);
+  x87_entered_ = false;
   host_flags_ = {};
   static_kind_ = -1;
 }
@@ -234,6 +235,9 @@ void Emitter::emit_cold() {
           mov(r10, reinterpret_cast<uint64_t>(&translation_));
           jump_to_entry(entries_.exit_hot);
         }
+        break;
+      case Cold::Kind::EnterX87:
+        emit_cold_enter_x87(cold);
         break;
       default:
         emit_cold_access(i);

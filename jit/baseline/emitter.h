@@ -116,7 +116,23 @@ class Emitter : public Xbyak::CodeGenerator {
   void apply_binary(Opcode opcode, const Reg64& to, Value b, Type type);
   void apply_shift(Opcode opcode, const Reg& to, Value count);
 
-  struct Cold;
+  // What is emitted behind the block: the rare side of an access or test.
+  struct Cold {
+    enum class Kind : uint8_t { Head, Load, Store, HostAddress, EnterX87, Bail, BranchAway } kind;
+    size_t jump = 0, second_jump = 0;  // positions of the jumps that lead here
+    size_t back = 0;
+    uint8_t linear = 0, result = 0, spare = 0;  // host registers
+    Type type = Type::Void;
+    uint32_t site = 0;
+    uint16_t page_offset = 0;
+    Place value = {};  // of a store
+    uint64_t value_constant = 0;
+    uint16_t vectors_loaded = 0, vectors_dirty = 0;
+    bool x87_entered = false;
+    int32_t target = 0;
+    Value flags = kNoValue;  // SetFlags to be done first
+    Place flags_first = {}, flags_second = {};
+  };
 
   // --- flags.cpp
   // -------------------------------------------------------------------------------------------------------
@@ -163,6 +179,7 @@ class Emitter : public Xbyak::CodeGenerator {
   void emit_compare_exchange(const Instruction& instruction);
   void load_from(const Reg64& to, const Xbyak::RegExp& address, Type type);
   void store_to(const Xbyak::RegExp& address, Type type, Value value);
+  Cold cold_access(Cold::Kind kind, const Instruction& instruction) const;
   void emit_cold_access(size_t index);
 
   // --- vector.cpp
@@ -172,8 +189,18 @@ class Emitter : public Xbyak::CodeGenerator {
   void load_vectors(unsigned mask);
   void store_vectors(unsigned mask);
   void move_vector(unsigned number, bool store);
-  void flush_vectors();  // dirty ones to the state; they stay cached
+  void flush_vectors();                              // dirty ones to the state; they stay cached
+  void encode_indirect(uint8_t reg_bits, int base);  // ModRM of [base]
   void encode_vector(const ir::HostVectorInstruction& vector, int reg, int rm, bool memory);
+
+  // --- x87.cpp
+  // ---------------------------------------------------------------------------------------------------------
+  void emit_enter_x87(const Instruction& instruction);
+  void emit_cold_enter_x87(const Cold& cold);
+  void emit_host_x87(const Instruction& instruction);
+  void encode_x87(const ir::HostX87Instruction& x87, int base);  // with memory operand [base]
+  void emit_x87_result(const ir::HostX87Instruction& x87);
+  void record_x87(const Instruction& instruction, const ir::HostX87Instruction& x87);
 
   // --- control.cpp
   // -----------------------------------------------------------------------------------------------------
@@ -199,22 +226,6 @@ class Emitter : public Xbyak::CodeGenerator {
   void jump_to_entry(const uint8_t* executable);
   void call_entry(const uint8_t* executable);
 
-  // What is emitted behind the block: the rare side of an access or test.
-  struct Cold {
-    enum class Kind : uint8_t { Head, Load, Store, HostAddress, Bail, BranchAway } kind;
-    size_t jump = 0, second_jump = 0;  // positions of the jumps that lead here
-    size_t back = 0;
-    uint8_t linear = 0, result = 0, spare = 0;  // host registers
-    Type type = Type::Void;
-    uint32_t site = 0;
-    uint16_t page_offset = 0;
-    Place value = {};  // of a store
-    uint64_t value_constant = 0;
-    uint16_t vectors_loaded = 0, vectors_dirty = 0;
-    int32_t target = 0;
-    Value flags = kNoValue;  // SetFlags to be done first
-    Place flags_first = {}, flags_second = {};
-  };
   void note_waiting_flags(Cold& cold) const;
 
   // What the host's flags tell at the moment.
@@ -256,6 +267,8 @@ class Emitter : public Xbyak::CodeGenerator {
   Type static_type_ = Type::Void;
   uint16_t vectors_loaded_ = 0, vectors_dirty_ = 0;
   bool wide_vectors_ = false;
+  bool x87_entered_ = false;      // the host's x87 unit holds the guest's registers
+  bool x87_page_stored_ = false;  // X87Residence::page is this code's
   std::vector<Cold> cold_;
 };
 

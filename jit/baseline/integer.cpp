@@ -112,6 +112,10 @@ void Emitter::emit_instruction() {
       return emit_interpret(instruction);
     case Opcode::HostVector:
       return emit_host_vector(instruction);
+    case Opcode::EnterX87:
+      return emit_enter_x87(instruction);
+    case Opcode::HostX87:
+      return emit_host_x87(instruction);
     default:
       return emit_terminator(instruction);
   }

@@ -60,6 +60,17 @@ void Emitter::store_to(const Xbyak::RegExp& address, Type type, Value value) {
   }
 }
 
+// What the cold side of an operation that may leave needs to know of its place.
+Emitter::Cold Emitter::cold_access(Cold::Kind kind, const Instruction& instruction) const {
+  Cold cold{.kind = kind};
+  cold.page_offset = block_.guest[instruction.guest].page_offset;
+  cold.vectors_loaded = vectors_loaded_;
+  cold.vectors_dirty = vectors_dirty_;
+  cold.x87_entered = x87_entered_;
+  note_waiting_flags(cold);
+  return cold;
+}
+
 void Emitter::emit_load(const Instruction& instruction) {
   const unsigned bytes = ir::bytes_of(instruction.type);
   const Lookup lookup = emit_lookup(instruction.arguments[0], bytes, offsetof(cpu::TlbEntry, read), 1);
@@ -68,17 +79,13 @@ void Emitter::emit_load(const Instruction& instruction) {
                      !waits_for({Place::Kind::Guest, static_cast<uint8_t>(guest)});
   const Reg64 to = early ? Reg64(host::kPinned[guest]) : lookup.addend;
   load_from(to, lookup.linear + lookup.addend, instruction.type);
-  Cold cold{.kind = Cold::Kind::Load};
+  Cold cold = cold_access(Cold::Kind::Load, instruction);
   cold.jump = lookup.miss;
   cold.back = getSize();
   cold.linear = static_cast<uint8_t>(lookup.linear.getIdx());
   cold.result = static_cast<uint8_t>(to.getIdx());
   cold.type = instruction.type;
-  cold.page_offset = block_.guest[instruction.guest].page_offset;
   cold.site = access_site(cold.page_offset, bytes, instruction.auxiliary == ir::kStackAccess);
-  cold.vectors_loaded = vectors_loaded_;
-  cold.vectors_dirty = vectors_dirty_;
-  note_waiting_flags(cold);
   cold_.push_back(cold);
   give(current_, to);
 }
@@ -88,7 +95,7 @@ void Emitter::emit_store(const Instruction& instruction) {
   const Type type = block_[value].type;
   const unsigned bytes = ir::bytes_of(type);
   const Lookup lookup = emit_lookup(instruction.arguments[0], bytes, offsetof(cpu::TlbEntry, write), 1);
-  Cold cold{.kind = Cold::Kind::Store};
+  Cold cold = cold_access(Cold::Kind::Store, instruction);
   cold.value = is_constant(value) ? Place{Place::Kind::Constant, 0} : places_[root(value)];
   cold.value_constant = is_constant(value) ? constant(value) : 0;
   if (!is_constant(value) || !is_immediate(value)) {
@@ -101,15 +108,11 @@ void Emitter::emit_store(const Instruction& instruction) {
   cold.back = getSize();
   cold.linear = static_cast<uint8_t>(lookup.linear.getIdx());
   cold.spare = static_cast<uint8_t>(lookup.addend.getIdx());
-  cold.page_offset = block_.guest[instruction.guest].page_offset;
   cold.site = access_site(cold.page_offset, bytes, instruction.auxiliary == ir::kStackAccess);
-  cold.vectors_loaded = vectors_loaded_;
-  cold.vectors_dirty = vectors_dirty_;
   // What the hot path loads behind the lookup, the cold path must have loaded too when it comes back.
   cold.result = !is_constant(value) && places_[root(value)].kind == Place::Kind::Scratch
                     ? static_cast<uint8_t>(host::kScratch[places_[root(value)].number])
                     : 0xFF;
-  note_waiting_flags(cold);
   cold_.push_back(cold);
 }
 
@@ -120,18 +123,14 @@ void Emitter::emit_host_address(const Instruction& instruction) {
   const int tag = write ? offsetof(cpu::TlbEntry, write) : offsetof(cpu::TlbEntry, read);
   const Lookup lookup = emit_lookup(instruction.arguments[0], bytes, tag, aligned ? bytes : 1);
   add(lookup.addend, lookup.linear);
-  Cold cold{.kind = Cold::Kind::HostAddress};
+  Cold cold = cold_access(Cold::Kind::HostAddress, instruction);
   cold.jump = lookup.miss;
   cold.second_jump = lookup.misaligned;
   cold.back = getSize();
   cold.linear = static_cast<uint8_t>(lookup.linear.getIdx());
   cold.result = static_cast<uint8_t>(lookup.addend.getIdx());
-  cold.page_offset = block_.guest[instruction.guest].page_offset;
   cold.site = access_site(cold.page_offset, bytes, instruction.auxiliary == ir::kStackAccess) |
               (write ? kSiteWrite : 0) | (aligned ? kSiteAligned : 0);
-  cold.vectors_loaded = vectors_loaded_;
-  cold.vectors_dirty = vectors_dirty_;
-  note_waiting_flags(cold);
   cold_.push_back(cold);
   give(current_, lookup.addend);
 }
@@ -176,6 +175,8 @@ void Emitter::emit_cold_access(size_t index) {
       bail = jump_if(4);
     }
   }
+  // C++ ran, so the guest's x87 registers left the host's unit.
+  if (cold.x87_entered) call_entry(entries_.enter_x87);
   load_vectors(cold.vectors_loaded);
   jump_to(cold.back);
   if (bail != 0) {

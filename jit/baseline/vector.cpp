@@ -59,6 +59,19 @@ void Emitter::emit_clear_upper_vectors() {
   });
 }
 
+void Emitter::encode_indirect(uint8_t reg_bits, int base) {
+  const int low = base & 7;
+  if (low == 4) {  // RSP, R12: with SIB
+    db(reg_bits | 4);
+    db(0x24);
+  } else if (low == 5) {  // RBP, R13: with displacement
+    db(0x45 | reg_bits);
+    db(0);
+  } else {
+    db(reg_bits | low);
+  }
+}
+
 void Emitter::encode_vector(const ir::HostVectorInstruction& vector, int reg, int rm, bool memory) {
   const bool r = reg >= 8, b = rm >= 8;
   if (vector.vex) {
@@ -75,19 +88,8 @@ void Emitter::encode_vector(const ir::HostVectorInstruction& vector, int reg, in
     if (vector.map == 3) db(0x3A);
   }
   db(vector.opcode);
-  const int low = rm & 7;
   const auto reg_bits = static_cast<uint8_t>((reg & 7) << 3);
-  if (!memory) {
-    db(0xC0 | reg_bits | low);
-  } else if (low == 4) {  // RSP, R12: with SIB
-    db(reg_bits | 4);
-    db(0x24);
-  } else if (low == 5) {  // RBP, R13: with displacement
-    db(0x45 | reg_bits);
-    db(0);
-  } else {
-    db(reg_bits | low);
-  }
+  memory ? encode_indirect(reg_bits, rm) : db(0xC0 | reg_bits | (rm & 7));
   if (vector.has_immediate) db(vector.immediate);
 }
 

@@ -22,5 +22,6 @@ Outcome translate_stack(Emitter& emit);
 Outcome translate_control(Emitter& emit);
 Outcome translate_system(Emitter& emit);
 Outcome translate_vector(Emitter& emit);
+Outcome translate_x87(Emitter& emit);
 
 }  // namespace calco::jit

@@ -124,6 +124,14 @@ Value Emitter::host_address(Value linear, unsigned bytes, uint64_t flags) {
                 stack_segment() ? ir::kStackAccess : 0, bytes | flags);
 }
 
+// --- x87 -------------------------------------------------------------------------------------------------------------
+
+void Emitter::enter_x87() {
+  if (x87_entered_) return;
+  operation(Opcode::EnterX87, Type::Void);
+  x87_entered_ = true;
+}
+
 // --- Flags -----------------------------------------------------------------------------------------------------------
 
 void Emitter::set_flags(cpu::FlagKind kind, Value first, Value second) {

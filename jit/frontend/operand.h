@@ -57,6 +57,12 @@ class Emitter : public ir::Builder {
   ir::Value load_host(ir::Type type, ir::Value host) { return operation(ir::Opcode::LoadHost, type, host); }
   void store_host(ir::Value host, ir::Value value) { operation(ir::Opcode::StoreHost, ir::Type::Void, host, value); }
 
+  // --- x87
+  // The host's x87 unit holds the guest's registers from here on.
+  void enter_x87();
+  // Not any more: the interpreter executes something.
+  void forget_x87() { x87_entered_ = false; }
+
   // --- Flags
   // -----------------------------------------------------------------------------------------------------------
   void set_flags(cpu::FlagKind kind, ir::Value first, ir::Value second = ir::kNoValue);
@@ -93,6 +99,7 @@ class Emitter : public ir::Builder {
  private:
   const decode::Instruction* instruction_ = nullptr;
   uint16_t page_offset_ = 0;
+  bool x87_entered_ = false;
 };
 
 }  // namespace calco::jit

@@ -35,6 +35,8 @@ Outcome translate_instruction(Emitter& emit) {
       return translate_control(emit);
     case Group::System:
       return translate_system(emit);
+    case Group::X87:
+      return translate_x87(emit);
     case Group::Vector:
       return translate_vector(emit);
     default:
@@ -137,12 +139,14 @@ bool BlockTranslator::add_instruction() {
   }
   instruction.code_64 = true;
   const size_t operations = block_.code.size();
-  const size_t vectors = block_.vectors.size();
+  const size_t vectors = block_.vectors.size(), x87 = block_.x87.size();
   emit_.begin(instruction, offset());
   Outcome outcome = translate_instruction(emit_);
   if (outcome == Outcome::Interpret) {
     block_.code.resize(operations);
     block_.vectors.resize(vectors);
+    block_.x87.resize(x87);
+    emit_.forget_x87();
     if (!interpret(instruction)) {
       if (block_.last) return false;
       block_.guest.pop_back();

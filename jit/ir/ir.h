@@ -18,6 +18,7 @@
 
 #include "cpu/exec/op.h"
 #include "jit/ir/host_vector.h"
+#include "jit/ir/host_x87.h"
 
 namespace calco::jit::ir {
 
@@ -131,6 +132,7 @@ struct Block {
   // For Interpret: operations whose `offset` counts from the page's first byte. An empty one ends a run.
   std::vector<cpu::Op> interpreted;
   std::vector<HostVectorInstruction> vectors;
+  std::vector<HostX87Instruction> x87;
   // Where the block ends in Leave: the operation of the instruction there, if it is one that ends blocks and hands a
   // whole state back, with RIP behind it. A back end may run it and go on at that RIP; leaving is always right. The
   // instruction then counts to `guest` and `byte_length`.

@@ -74,7 +74,8 @@ class Parser {
   }
   bool header(std::string_view text);
   bool guest_instruction(std::string_view text);
-  bool vector(std::string_view text);
+  template <typename HostInstruction>
+  bool host_instruction(std::string_view text, std::vector<HostInstruction>& list);
   bool operation(std::string_view text);
   bool fields(std::string_view text, std::initializer_list<std::string_view> words, std::span<uint64_t> values);
   bool operands(Instruction& instruction, std::string_view text);
@@ -93,7 +94,8 @@ bool Parser::line(std::string_view text) {
   if (text.empty()) return true;
   if (text.starts_with("block ")) return header(text);
   if (text.starts_with("instruction ")) return guest_instruction(text);
-  if (text.starts_with("vector #")) return vector(text);
+  if (text.starts_with("vector #")) return host_instruction(text, block_.vectors);
+  if (text.starts_with("x87 #")) return host_instruction(text, block_.x87);
   if (text == "flags dead if taken") return block_.flags_dead_if_taken = true;
   if (text == "flags dead if not taken") return block_.flags_dead_if_not_taken = true;
   if (text.starts_with("interpreted ")) {
@@ -137,10 +139,11 @@ bool Parser::guest_instruction(std::string_view text) {
   return true;
 }
 
-bool Parser::vector(std::string_view text) {
+template <typename HostInstruction>
+bool Parser::host_instruction(std::string_view text, std::vector<HostInstruction>& list) {
   take(text, ' ');
-  if (take(text, ' ') != fmt::format("#{}", block_.vectors.size())) return fail("vectors out of order");
-  HostVectorInstruction& result = block_.vectors.emplace_back();
+  if (take(text, ' ') != fmt::format("#{}", list.size())) return fail("host instructions out of order");
+  HostInstruction& result = list.emplace_back();
   const auto mnemonic = mnemonic_named(take(text, ' '));
   if (!mnemonic) return fail("mnemonic expected");
   result.mnemonic = *mnemonic;
@@ -187,7 +190,7 @@ bool Parser::immediate(Instruction& instruction, std::string_view text, std::str
     }
     return true;
   }
-  if (kind == Immediate::Interpreted || kind == Immediate::Vector) {
+  if (kind == Immediate::Interpreted || kind == Immediate::Vector || kind == Immediate::X87) {
     if (!text.starts_with('#')) return fail("index expected");
     text.remove_prefix(1);
   }

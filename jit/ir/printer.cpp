@@ -65,6 +65,7 @@ void add_immediate(Operands& operands, Immediate kind, const Instruction& instru
       break;
     case Immediate::Interpreted:
     case Immediate::Vector:
+    case Immediate::X87:
       operands.add(fmt::format("#{}", immediate));
       break;
     case Immediate::Targets:
@@ -99,13 +100,16 @@ std::string operands_of(const Instruction& instruction) {
   return operands.text();
 }
 
-void append_vector(std::string& text, size_t index, const HostVectorInstruction& vector) {
-  text += fmt::format("vector #{} {}", index, decode::name(vector.mnemonic));
-  const HostVectorInstruction plain;
+// A line with the fields that differ from their defaults.
+template <typename HostInstruction>
+void append_host_instruction(std::string& text, std::string_view kind, size_t index,
+                             const HostInstruction& instruction) {
+  text += fmt::format("{} #{} {}", kind, index, decode::name(instruction.mnemonic));
+  const HostInstruction plain;
   std::vector<unsigned> defaults;
   each_field(plain, [&](std::string_view, auto value) { defaults.push_back(static_cast<unsigned>(value)); });
   size_t field = 0;
-  each_field(vector, [&](std::string_view field_name, auto value) {
+  each_field(instruction, [&](std::string_view field_name, auto value) {
     const auto number = static_cast<unsigned>(value);
     if (number != defaults[field++]) text += fmt::format(" {}={:#x}", field_name, number);
   });
@@ -118,7 +122,8 @@ void append_header(std::string& text, const Block& block) {
   if (block.flags_dead_if_taken) text += "flags dead if taken\n";
   if (block.flags_dead_if_not_taken) text += "flags dead if not taken\n";
   if (!block.interpreted.empty()) text += fmt::format("interpreted {}\n", block.interpreted.size());
-  for (size_t i = 0; i < block.vectors.size(); ++i) append_vector(text, i, block.vectors[i]);
+  for (size_t i = 0; i < block.vectors.size(); ++i) append_host_instruction(text, "vector", i, block.vectors[i]);
+  for (size_t i = 0; i < block.x87.size(); ++i) append_host_instruction(text, "x87", i, block.x87[i]);
 }
 
 }  // namespace

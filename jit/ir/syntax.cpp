@@ -136,6 +136,11 @@ constexpr Syntax make(Opcode opcode) {
       return row(kVoid, {kI1});
     case Opcode::Interpret:
       return row(kVoid, {}, Auxiliary::None, Immediate::Interpreted);
+    case Opcode::EnterX87:
+      return row(kVoid);
+    case Opcode::HostX87:
+      return row(kVoid | kI16 | kI64, {kI1 | kI16 | kI64 | kOptional, kI64 | kOptional}, Auxiliary::None,
+                 Immediate::X87);
     case Opcode::HostVector:
       return row(kVoid | kInteger, {kInteger | kOptional}, Auxiliary::None, Immediate::Vector);
 

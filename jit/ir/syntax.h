@@ -2,9 +2,11 @@
 #pragma once
 
 #include <array>
+#include <concepts>
 #include <cstdint>
 #include <span>
 #include <string_view>
+#include <type_traits>
 
 #include "jit/ir/ir.h"
 
@@ -22,6 +24,7 @@ enum class Immediate : uint8_t {
   HostAccess,
   Interpreted,
   Vector,
+  X87,
   Target,
   Targets,
 };
@@ -57,6 +60,7 @@ std::span<const FlagName> flag_names();
 
 // Calls visit(name, field) for each numeric field of a host vector instruction but the mnemonic.
 template <typename Vector, typename Visit>
+  requires std::same_as<std::remove_const_t<Vector>, HostVectorInstruction>
 void each_field(Vector& vector, Visit&& visit) {
   visit("vex", vector.vex);
   visit("map", vector.map);
@@ -79,6 +83,21 @@ void each_field(Vector& vector, Visit&& visit) {
   visit("reads", vector.reads);
   visit("writes", vector.writes);
   visit("memory_bytes", vector.memory_bytes);
+}
+
+// The same of a host x87 instruction.
+template <typename X87, typename Visit>
+  requires std::same_as<std::remove_const_t<X87>, HostX87Instruction>
+void each_field(X87& x87, Visit&& visit) {
+  visit("opcode", x87.opcode);
+  visit("modrm", x87.modrm);
+  visit("argument", x87.argument);
+  visit("memory_bytes", x87.memory_bytes);
+  visit("sets_flags", x87.sets_flags);
+  visit("gives_status", x87.gives_status);
+  visit("is_recorded", x87.is_recorded);
+  visit("recorded_opcode", x87.recorded_opcode);
+  visit("data_segment", x87.data_segment);
 }
 
 }  // namespace calco::jit::ir

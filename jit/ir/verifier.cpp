@@ -147,6 +147,9 @@ class Verifier {
       case Immediate::Vector:
         require(immediate < block_.vectors.size(), "index into Block::vectors");
         break;
+      case Immediate::X87:
+        require(immediate < block_.x87.size(), "index into Block::x87");
+        break;
       case Immediate::Targets:
         break;
     }
@@ -184,6 +187,14 @@ class Verifier {
         break;
       case Opcode::Interpret:
         require(at_ == first_of_guest_, "not alone in its guest instruction");
+        x87_entered_ = false;
+        break;
+      case Opcode::EnterX87:
+        x87_entered_ = true;
+        break;
+      case Opcode::HostX87:
+        require(x87_entered_, "the host's x87 unit is not the guest's");
+        check_host_x87(instruction);
         break;
       default:
         break;
@@ -210,6 +221,20 @@ class Verifier {
     }
   }
 
+  void check_host_x87(const Instruction& instruction) {
+    if (instruction.immediate >= block_.x87.size()) return;
+    using Argument = HostX87Instruction::Argument;
+    const HostX87Instruction& x87 = block_.x87[instruction.immediate];
+    const Value first = instruction.arguments[0];
+    const Type wanted = x87.argument == Argument::Memory        ? Type::I64
+                        : x87.argument == Argument::ControlWord ? Type::I16
+                        : x87.argument == Argument::Condition   ? Type::I1
+                                                                : Type::Void;
+    require((first == kNoValue ? Type::Void : block_[first].type) == wanted, "argument of the x87 instruction");
+    const Type result = x87.sets_flags ? Type::I64 : x87.gives_status ? Type::I16 : Type::Void;
+    require(instruction.type == result, "result of the x87 instruction");
+  }
+
   // A fault must find the guest instruction as if it had not begun.
   void check_faults(const Instruction& instruction) {
     const uint32_t effects = info(instruction.opcode).effects;
@@ -232,6 +257,7 @@ class Verifier {
   bool wrote_state_ = false;
   bool wrote_memory_ = false;
   bool interpreted_ = false;
+  bool x87_entered_ = false;
 };
 
 }  // namespace

@@ -78,6 +78,7 @@ void Lowering::lower_block(size_t number) {
   values_.assign(source_->code.size(), nullptr);
   dirty_ = graph_.nodes[number].dirty;
   bail_ = nullptr;
+  x87_entered_ = false;
   builder_.SetInsertPoint(heads_[number]);
   start_flags();
   for (size_t i = 0; i + 1 < source_->code.size(); ++i) lower(source_->code[i], static_cast<ir::Value>(i));
@@ -152,6 +153,11 @@ void Lowering::lower(const ir::Instruction& instruction, ir::Value number) {
       return interpret(instruction);
     case Opcode::HostVector:
       value = lower_vector(instruction);
+      return;
+    case Opcode::EnterX87:
+      return lower_enter_x87(instruction);
+    case Opcode::HostX87:
+      value = lower_x87(instruction);
       return;
     case Opcode::ClearUpperVectors:
       return clear_upper_vectors();
@@ -373,6 +379,7 @@ void Lowering::interpret(const ir::Instruction& instruction) {
   call_runtime("interpret", input_.entries.interpret, builder_.getVoidTy(),
                {state_, llvm::ConstantExpr::getIntToPtr(operation, builder_.getPtrTy())});
   forget_pages();
+  x87_entered_ = false;
   dirty_ = 0;
   for (unsigned number = 0; number < variable::kCount; ++number) {
     if ((graph_.touched & variable_bit(number)) == 0) continue;

@@ -203,6 +203,14 @@ class Lowering {
   llvm::Value* get_vector(unsigned number, unsigned bytes);
   void set_vector(unsigned number, llvm::Value* value, bool vex);
 
+  // lowering_x87.cpp
+  void lower_enter_x87(const ir::Instruction& instruction);
+  llvm::Value* lower_x87(const ir::Instruction& instruction);
+  llvm::Value* call_enter_x87();
+  void enter_x87_again();
+  void record_x87(const ir::Instruction& instruction, const ir::HostX87Instruction& x87);
+  llvm::Value* in_memory(llvm::Value* value);
+
   llvm::Module& module_;
   llvm::LLVMContext& context_;
   const LoweringInput& input_;
@@ -235,6 +243,8 @@ class Lowering {
   Flags flags_;
   llvm::BasicBlock* bail_ = nullptr;  // of guest instruction bail_guest_, while nothing changed behind its making
   unsigned bail_guest_ = 0;
+  bool x87_entered_ = false;      // the host's x87 unit holds the guest's registers
+  bool x87_page_stored_ = false;  // X87Residence::page is this code's
 };
 
 }  // namespace calco::jit

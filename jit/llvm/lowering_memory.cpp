@@ -161,6 +161,7 @@ Value* Lowering::lower_load(const ir::Instruction& instruction) {
                                   {state_, access.linear, site(instruction, size, 0)});
   Value* const slow = builder_.CreateTrunc(raw, type);
   forget_pages();
+  enter_x87_again();
   builder_.CreateBr(done);
 
   builder_.SetInsertPoint(done);
@@ -185,6 +186,7 @@ void Lowering::lower_store(const ir::Instruction& instruction) {
   Value* const refused = call_runtime("store", input_.entries.store, builder_.getInt64Ty(),
                                       {state_, access.linear, site(instruction, size, 0), raw});
   forget_pages();
+  enter_x87_again();
   builder_.CreateCondBr(builder_.CreateICmpEQ(refused, builder_.getInt64(0)), done, bail);
 
   builder_.SetInsertPoint(done);
@@ -207,6 +209,7 @@ Value* Lowering::lower_host_address(const ir::Instruction& instruction) {
   Value* const slow = call_runtime("host_address", input_.entries.host_address, builder_.getInt64Ty(),
                                    {state_, access.linear, site(instruction, size, bits)});
   forget_pages();
+  enter_x87_again();
   builder_.CreateCondBr(builder_.CreateICmpNE(slow, builder_.getInt64(0)), done, bail);
 
   builder_.SetInsertPoint(done);

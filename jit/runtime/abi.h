@@ -13,7 +13,9 @@
 //
 // The state pointer is the CpuState's address + kStateBias. While translated code runs, CpuState::registers[kRip] holds
 // the RIP of the first byte of the page that the translation lies in (so it need not be written from block to block of
-// a page), and the pinned registers' slots in CpuState::registers are stale. MXCSR is the guest's.
+// a page), and the pinned registers' slots in CpuState::registers are stale. MXCSR is the guest's. The host's x87 unit
+// holds the guest's registers where CpuState::x87_residence says so; whatever leaves translated code or calls C++ takes
+// them back.
 #pragma once
 
 #include <array>
@@ -73,6 +75,7 @@ struct RuntimeEntries {
   const void* store = nullptr;         // uint64_t(state, linear, site, value): 0 done; 1: leave to the interpreter
   const void* host_address = nullptr;  // uint8_t*(state, linear, site): null: leave to the interpreter
   const void* interpret = nullptr;     // void(state, const cpu::Op*): runs one interpreter operation
+  const void* enter_x87 = nullptr;     // uint64_t(state): as x87_unit.h; 0: leave to the interpreter
   const void* get_flags = nullptr;     // uint64_t(state): the six flags of the lazy triple in the state
 };
 

@@ -5,11 +5,14 @@
 
 #include <cassert>
 #include <cstddef>
+#include <initializer_list>
+#include <iterator>
 
 #include "cpu/exec/block_cache.h"
 #include "jit/runtime/helpers.h"
 #include "jit/runtime/host_registers.h"
 #include "jit/runtime/translation.h"
+#include "jit/runtime/x87_unit.h"
 
 namespace calco::jit {
 
@@ -18,6 +21,7 @@ namespace {
 constexpr size_t kEntriesBytes = 8192;
 constexpr int kRipOffset = cpu::kRip * 8;
 constexpr int kMxcsrOffset = offsetof(cpu::CpuState, mxcsr);
+constexpr int kX87InHostOffset = offsetof(cpu::CpuState, x87_residence) + offsetof(cpu::X87Residence, in_host);
 constexpr uint32_t kHostMxcsr = 0x1F80;
 
 // Emitted at the cache's writable view; all addresses are relative, so the executable view is the same code.
@@ -59,33 +63,46 @@ class EntriesGenerator : public Xbyak::CodeGenerator {
     entries.shared.interpret_at_end = baseline.interpret_at_end;
 
     baseline.load = begin();
-    emit_baseline_call(reinterpret_cast<const void*>(&load_slowly), false);
+    emit_baseline_call(reinterpret_cast<const void*>(&load_slowly), kKeepsRegisters);
     baseline.store = begin();
-    emit_baseline_call(reinterpret_cast<const void*>(&store_slowly), false);
+    emit_baseline_call(reinterpret_cast<const void*>(&store_slowly), kKeepsRegisters);
     baseline.host_address = begin();
-    emit_baseline_call(reinterpret_cast<const void*>(&find_host_address), false);
+    emit_baseline_call(reinterpret_cast<const void*>(&find_host_address), kKeepsRegisters);
     baseline.interpret = begin();
-    emit_baseline_call(reinterpret_cast<const void*>(&interpret_slot), true);
+    emit_baseline_call(reinterpret_cast<const void*>(&interpret_slot), kChangesRegisters);
     baseline.flags = begin();
-    emit_baseline_call(reinterpret_cast<const void*>(&compute_flags), false);
+    emit_baseline_call(reinterpret_cast<const void*>(&compute_flags), kKeepsRegisters | kKeepsX87);
+    baseline.enter_x87 = begin();
+    emit_baseline_call(reinterpret_cast<const void*>(&enter_x87_slot), kKeepsRegisters | kKeepsX87);
 
     entries.shared.exit = exit;
     entries.shared.probe = probe_in_state;
     entries.shared.load = begin();
-    emit_preserving_call(reinterpret_cast<const void*>(&load_slowly));
+    emit_preserving_call(reinterpret_cast<const void*>(&load_slowly), kHasResult);
     entries.shared.store = begin();
-    emit_preserving_call(reinterpret_cast<const void*>(&store_slowly));
+    emit_preserving_call(reinterpret_cast<const void*>(&store_slowly), kHasResult);
     entries.shared.host_address = begin();
-    emit_preserving_call(reinterpret_cast<const void*>(&find_host_address));
+    emit_preserving_call(reinterpret_cast<const void*>(&find_host_address), kHasResult);
     entries.shared.interpret = begin();
-    emit_preserving_call(reinterpret_cast<const void*>(&jit::interpret), false);
+    emit_preserving_call(reinterpret_cast<const void*>(&jit::interpret), 0);
     entries.shared.get_flags = begin();
-    emit_preserving_call(reinterpret_cast<const void*>(&compute_flags));
+    emit_preserving_call(reinterpret_cast<const void*>(&compute_flags), kHasResult | kKeepsX87);
+    entries.shared.enter_x87 = begin();
+    emit_preserving_call(reinterpret_cast<const void*>(&enter_x87_slot), kHasResult | kKeepsX87);
     cache_.trim(const_cast<uint8_t*>(getCurr()));
     return entries;
   }
 
  private:
+  // What a function that is called needs of its surroundings.
+  enum Call : unsigned {
+    kKeepsRegisters = 0,    // baseline: guest registers stay as they are
+    kChangesRegisters = 1,  // baseline
+    kHasResult = 2,         // preserve_allcc
+    kKeepsX87 = 4,          // has nothing to do with x87 registers, be they the guest's or the host's
+  };
+
+  static uint64_t enter_x87_slot(cpu::CpuState* state) { return enter_x87(*state) ? 1 : 0; }
   static uint64_t interpret_slot(cpu::CpuState* state, uint64_t, const cpu::Op* op) {
     jit::interpret(state, op);
     return 0;
@@ -116,6 +133,19 @@ class EntriesGenerator : public Xbyak::CodeGenerator {
     stmxcsr(ptr[host::state(kMxcsrOffset)]);
     ldmxcsr(ptr[rip + host_mxcsr_]);
   }
+  // The guest's x87 registers to the state, if they are in the host's unit. Calls C++: `kept` survive, and as many
+  // pushes of 8 bytes leave rsp a multiple of 16.
+  void take_x87_back(const Xbyak::Reg64& biased_state, std::initializer_list<Xbyak::Reg64> kept = {}) {
+    Xbyak::Label at_home;
+    cmp(byte[biased_state + (kX87InHostOffset - kStateBias)], 0);
+    je(at_home, T_NEAR);
+    for (const Xbyak::Reg64& reg : kept) push(reg);
+    lea(rdi, ptr[biased_state - kStateBias]);
+    mov(rax, reinterpret_cast<uint64_t>(&leave_x87));
+    call(rax);
+    for (auto reg = std::rbegin(kept); reg != std::rend(kept); ++reg) pop(*reg);
+    L(at_home);
+  }
   void enter_guest_mxcsr() { ldmxcsr(ptr[host::state(kMxcsrOffset)]); }
 
   void emit_enter() {
@@ -144,6 +174,7 @@ class EntriesGenerator : public Xbyak::CodeGenerator {
   void emit_exit() {
     store_pinned();
     enter_host_mxcsr();
+    take_x87_back(r13, {r10});
     ret();
   }
 
@@ -183,9 +214,10 @@ class EntriesGenerator : public Xbyak::CodeGenerator {
     store_pinned();
     if (has_avx_) vzeroupper();
     enter_host_mxcsr();
+    push(r10);
+    take_x87_back(r13);
     lea(rdi, ptr[r13 - kStateBias]);
     mov(rsi, ptr[host::state(layout_.exit_link)]);
-    push(r10);
     mov(rax, reinterpret_cast<uint64_t>(&jit::interpret_at_end));
     call(rax);
     pop(r10);
@@ -202,13 +234,14 @@ class EntriesGenerator : public Xbyak::CodeGenerator {
 
   // From translated code to C++ and back; see BaselineEntries. The return address and two pushes lie between rsp and
   // the frame.
-  void emit_baseline_call(const void* function, bool changes_registers) {
+  void emit_baseline_call(const void* function, unsigned how) {
     constexpr int kPushed = 24;
     store_pinned();
     push(r10);
     push(r10);
     if (has_avx_) vzeroupper();
     enter_host_mxcsr();
+    if ((how & kKeepsX87) == 0) take_x87_back(r13);
     lea(rdi, ptr[r13 - kStateBias]);
     mov(rsi, ptr[rsp + kPushed + frame_slot(0)]);
     mov(rdx, ptr[rsp + kPushed + frame_slot(1)]);
@@ -217,7 +250,7 @@ class EntriesGenerator : public Xbyak::CodeGenerator {
     call(rax);
     mov(ptr[rsp + kPushed + frame_slot(0)], rax);
     enter_guest_mxcsr();
-    if (changes_registers) {
+    if ((how & kChangesRegisters) != 0) {
       load_pinned();
     } else {
       for (const unsigned number :
@@ -232,7 +265,7 @@ class EntriesGenerator : public Xbyak::CodeGenerator {
 
   // The preserve_allcc convention: everything but r11 and the result, if there is one, is kept. First argument: the
   // state pointer.
-  void emit_preserving_call(const void* function, bool has_result = true) {
+  void emit_preserving_call(const void* function, unsigned how) {
     const std::array<Xbyak::Reg64, 7> saved = {rcx, rdx, rsi, rdi, r8, r9, r10};
     constexpr int kVectorBytes = 32;
     for (const Xbyak::Reg64& reg : saved) push(reg);
@@ -249,12 +282,13 @@ class EntriesGenerator : public Xbyak::CodeGenerator {
     push(rdi);
     stmxcsr(ptr[rdi + (kMxcsrOffset - kStateBias)]);
     ldmxcsr(ptr[rip + host_mxcsr_]);
+    if ((how & kKeepsX87) == 0) take_x87_back(rdi, {rdi, rsi, rdx, rcx});
     sub(rdi, kStateBias);
     mov(rax, reinterpret_cast<uint64_t>(function));
     call(rax);
     pop(rdi);
     pop(r11);
-    if (!has_result) mov(rax, r11);
+    if ((how & kHasResult) == 0) mov(rax, r11);
     ldmxcsr(ptr[rdi + (kMxcsrOffset - kStateBias)]);
     for (int i = 0; i < 16; ++i) {
       if (has_avx_) {

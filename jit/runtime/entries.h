@@ -15,6 +15,7 @@ struct BaselineEntries {
   const uint8_t* host_address = nullptr;
   const uint8_t* interpret = nullptr;  // slot 1: const cpu::Op*; pinned registers are loaded anew
   const uint8_t* flags = nullptr;      // slot 0: the six flags
+  const uint8_t* enter_x87 = nullptr;  // slot 0: 0 where the interpreter must execute x87 instructions
   const uint8_t* probe = nullptr;      // jump: exact RIP in r10 -> through the jump cache
   const uint8_t* exit_next = nullptr;  // jump: RIP is in the state -> ExitReason::Next
   const uint8_t* exit_interpret = nullptr;

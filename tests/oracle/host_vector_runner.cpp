@@ -1,12 +1,10 @@
 #include "tests/oracle/host_vector_runner.h"
 
 #include <immintrin.h>
-#include <sys/mman.h>
 
 #include <array>
 #include <cstring>
 #include <initializer_list>
-#include <stdexcept>
 
 namespace calco::oracle {
 
@@ -15,7 +13,6 @@ using Source = HostVectorInstruction::Source;
 
 namespace {
 
-constexpr size_t kPageBytes = 4096;
 constexpr uint8_t kRax = 0, kRcx = 1;
 
 // The vector registers as the code below loads and stores them.
@@ -84,16 +81,8 @@ class HostVectorRunner::Encoder {
   const bool wide_registers_ = __builtin_cpu_supports("avx");
 };
 
-HostVectorRunner::HostVectorRunner() {
-  void* page = mmap(nullptr, kPageBytes, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (page == MAP_FAILED) throw std::runtime_error("no executable memory");
-  code_ = static_cast<uint8_t*>(page);
-}
-
-HostVectorRunner::~HostVectorRunner() { munmap(code_, kPageBytes); }
-
 uint64_t HostVectorRunner::run(cpu::CpuState& state, const HostVectorInstruction& instruction, uint64_t argument) {
-  Encoder(code_, instruction).emit();
+  Encoder(code_.bytes(), instruction).emit();
   Registers registers;
   std::memset(registers.data(), 0xA5, sizeof(registers));
   // Legacy instructions know nothing of the upper halves.
@@ -104,7 +93,7 @@ uint64_t HostVectorRunner::run(cpu::CpuState& state, const HostVectorInstruction
   uint64_t flags = 0;
   const uint32_t host_mxcsr = _mm_getcsr();
   _mm_setcsr(state.mxcsr);
-  const uint64_t result = reinterpret_cast<Code>(code_)(&registers, argument, &flags);
+  const uint64_t result = reinterpret_cast<Code>(code_.bytes())(&registers, argument, &flags);
   state.mxcsr = _mm_getcsr();
   _mm_setcsr(host_mxcsr);
   for (unsigned i = 0; i < 16; ++i) {

@@ -1,21 +1,16 @@
 // Executes single vector instructions of the IR on the host.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 
 #include "cpu/state.h"
 #include "jit/ir/host_vector.h"
+#include "tests/oracle/code_page.h"
 
 namespace calco::oracle {
 
 class HostVectorRunner {
  public:
-  HostVectorRunner();
-  ~HostVectorRunner();
-  HostVectorRunner(const HostVectorRunner&) = delete;
-  HostVectorRunner& operator=(const HostVectorRunner&) = delete;
-
   // Reads and writes the registers that the instruction names (the others hold rubbish while it runs) and MXCSR, whose
   // exceptions are masked. `argument`: general register source or host address. Returns the general register result, or
   // the arithmetic flags.
@@ -23,7 +18,7 @@ class HostVectorRunner {
 
  private:
   class Encoder;
-  uint8_t* code_;  // one page, writable and executable
+  CodePage code_;
 };
 
 }  // namespace calco::oracle

@@ -7,6 +7,7 @@
 #include "cpu/exec/condition.h"
 #include "cpu/exec/handlers.h"
 #include "cpu/mmu/access.h"
+#include "jit/runtime/x87_unit.h"
 #include "tests/jit/ir_values.h"
 
 namespace calco::oracle {
@@ -87,6 +88,17 @@ IrEvaluator::Step IrEvaluator::evaluate(const Instruction& instruction) {
   }
   if (instruction.opcode == Opcode::ClearUpperVectors) {
     for (cpu::VectorRegister& vector : cpu_->vectors) vector.qwords[2] = vector.qwords[3] = 0;
+    return Step::Next;
+  }
+  if (instruction.opcode == Opcode::EnterX87) {
+    if (!jit::enter_x87(*cpu_)) return Step::Bail;
+    jit::leave_x87(*cpu_);
+    return Step::Next;
+  }
+  if (instruction.opcode == Opcode::HostX87) {
+    const uint64_t value =
+        x87_.run(*cpu_, *block_, instruction, optional_argument(instruction, 0), optional_argument(instruction, 1));
+    if (instruction.type != Type::Void) result(value);
     return Step::Next;
   }
   if (instruction.opcode == Opcode::HostVector) {

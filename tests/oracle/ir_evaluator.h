@@ -8,6 +8,7 @@
 #include "cpu/exec/translation.h"
 #include "jit/ir/ir.h"
 #include "tests/oracle/host_vector_runner.h"
+#include "tests/oracle/host_x87_runner.h"
 
 namespace calco::oracle {
 
@@ -46,6 +47,7 @@ class IrEvaluator {
   std::vector<cpu::Op> run_;
   std::vector<uint64_t> values_;  // zero-extended from their types
   HostVectorRunner vectors_;
+  HostX87Runner x87_;
 };
 
 }  // namespace calco::oracle
