@@ -128,6 +128,25 @@ TEST(Frontend, VectorInstructionsAreInterpretedWhereTheyMightBeUnavailable) {
   EXPECT_EQ(TranslatedCode({0x66, 0x0F, 0xEF, 0xC1}, kVectors).count(Opcode::HostVector), 1u);
 }
 
+TEST(Frontend, X87InstructionsEnterTheUnitOnceAndAgainBehindInterpretedOnes) {
+  const TranslatedCode run({0xD9, 0xE8, 0xDC, 0x00, 0xDE, 0xC1}, kVectors);  // fld1; fadd qword [rax]; faddp
+  EXPECT_EQ(run.count(Opcode::EnterX87), 1u);
+  EXPECT_EQ(run.count(Opcode::HostX87), 3u);
+  EXPECT_EQ(run.only(Opcode::HostAddress).immediate, 8u);
+  EXPECT_EQ(run.block.x87[1].recorded_opcode, 0x400);
+  EXPECT_EQ(run.block.x87[1].data_segment, cpu::kDs);
+  const TranslatedCode apart({0xD9, 0xE8, 0xDB, 0xE3, 0xD9, 0xE8}, kVectors);  // fld1; fninit; fld1
+  EXPECT_EQ(apart.count(Opcode::Interpret), 1u);
+  EXPECT_EQ(apart.count(Opcode::EnterX87), 2u);
+}
+
+TEST(Frontend, ControlWordsThatUnmaskExceptionsAreTheInterpreters) {
+  const TranslatedCode code({0xD9, 0x28}, kVectors);  // fldcw [rax]
+  EXPECT_EQ(code.count(Opcode::BailIf), 1u);
+  EXPECT_EQ(code.block.x87[0].argument, ir::HostX87Instruction::Argument::ControlWord);
+  EXPECT_FALSE(code.block.x87[0].is_recorded);
+}
+
 TEST(Frontend, AlignedVectorOperandsAreChecked) {
   const TranslatedCode aligned({0x66, 0x0F, 0xEF, 0x08}, kVectors);  // pxor xmm1, [rax]
   EXPECT_EQ(aligned.only(Opcode::HostAddress).immediate, 16 | ir::kHostAligned);

@@ -71,6 +71,25 @@ instruction at 0x0, 1 bytes
   EXPECT_EQ(print(parsed(text)), text);
 }
 
+TEST(IrPrinter, X87InstructionsKeepTheirFields) {
+  const std::string_view text = R"(block at 0x0, 3 bytes, mode 0xa, memory 0x0
+x87 #0 fadd opcode=0xdc modrm=0x3 argument=0x1 memory_bytes=0x8 is_recorded=0x1 recorded_opcode=0x403 data_segment=0x3
+x87 #1 fnstsw opcode=0xdf modrm=0xe0 gives_status=0x1
+instruction at 0x0, 2 bytes
+  %0 = get_register rbx
+  enter_x87
+  %2 = host_address %0, 8
+  host_x87.void %2, %0, #0
+instruction at 0x2, 1 bytes
+  %4 = host_x87.i16 -, -, #1
+  leave 0x3
+)";
+  const Block block = parsed(text);
+  EXPECT_EQ(print(block), text);
+  EXPECT_EQ(messages(block), "");
+  EXPECT_EQ(block.x87[0].argument, HostX87Instruction::Argument::Memory);
+}
+
 TEST(IrParser, NumbersAreFreeNames) {
   const Block block = block_of({"%7 = get_register rbx ; a comment\n set_register rcx, %7\n leave 0x1"});
   EXPECT_EQ(block[1].arguments[0], 0);

@@ -56,6 +56,22 @@ TEST(IrVerifier, AnInterpretedInstructionStandsAlone) {
   EXPECT_EQ(messages(block_of({"interpret #0\nleave 0x1"})), "");
 }
 
+TEST(IrVerifier, X87InstructionsStandBehindWhatEntersTheUnit) {
+  const auto with = [](const std::string& operations, HostX87Instruction x87) {
+    Block block = block_of({operations});
+    block.x87.push_back(x87);
+    return messages(block);
+  };
+  EXPECT_EQ(with("enter_x87\nhost_x87.void -, -, #0\nleave 0x1", {}), "");
+  EXPECT_THAT(with("host_x87.void -, -, #0\nleave 0x1", {}), HasSubstr("the host's x87 unit is not the guest's"));
+  EXPECT_THAT(with("enter_x87\nhost_x87.void -, -, #0\nleave 0x1", {.sets_flags = true}),
+              HasSubstr("result of the x87 instruction"));
+  EXPECT_THAT(
+      with("enter_x87\nhost_x87.void -, -, #0\nleave 0x1", {.argument = HostX87Instruction::Argument::Condition}),
+      HasSubstr("argument of the x87 instruction"));
+  EXPECT_THAT(with("enter_x87\nhost_x87.void -, -, #1\nleave 0x1", {}), HasSubstr("index into Block::x87"));
+}
+
 TEST(IrVerifier, NumbersAndIndicesExist) {
   EXPECT_THAT(messages(block_of({"interpret #1\nleave 0x1"})), HasSubstr("index into Block::interpreted"));
   EXPECT_THAT(messages(block_of({"host_vector.void -, #1\nleave 0x1"})), HasSubstr("index into Block::vectors"));

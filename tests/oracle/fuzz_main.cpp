@@ -34,7 +34,8 @@ struct Arguments {
   fmt::print(
       "calco-fuzz [--count N] [--seed S] [--first CASE] [--rows MNEMONIC] [--blocks LENGTH] [--reports N] [--only16] "
       "[--only32]\n"
-      "           [--only64] [--undefined] [--coverage] [--minimize] [--tier "
+      "           [--only64] [--undefined] [--coverage] [--minimize] [--x87 PERCENT]\n"
+      "           [--tier "
       "interpreter|ir|optimized-ir|baseline|llvm]\n");
   std::exit(2);
 }
@@ -73,6 +74,8 @@ Arguments parse(int argc, char** argv) {
         arguments.first = number;
       } else if (name == "--blocks") {
         arguments.generator.block_length = static_cast<unsigned>(number);
+      } else if (name == "--x87") {
+        arguments.generator.x87_percent = static_cast<unsigned>(number);
       } else if (name == "--reports") {
         arguments.reports = static_cast<unsigned>(number);
       } else {

@@ -65,8 +65,13 @@ uint64_t undefined_flags(const decode::Instruction& instruction, uint64_t rcx) {
 class TestBuilder {
  public:
   TestBuilder(Random& random, const GeneratorOptions& options, const std::vector<const Row*>& rows,
-              decode::CodeSize code_size, std::vector<uint64_t>& coverage)
-      : random_(random), options_(options), rows_(rows), code_size_(code_size), coverage_(coverage) {}
+              const std::vector<const Row*>& x87_rows, decode::CodeSize code_size, std::vector<uint64_t>& coverage)
+      : random_(random),
+        options_(options),
+        rows_(rows),
+        x87_rows_(x87_rows),
+        code_size_(code_size),
+        coverage_(coverage) {}
 
   TestCase build() {
     test_.code_size = code_size_;
@@ -158,7 +163,9 @@ class TestBuilder {
   MadeInstruction choose() {
     const unsigned faults = in_block() ? 0 : 8;
     for (;;) {
-      const Row& row = *rows_[random_.below(static_cast<unsigned>(rows_.size()))];
+      const bool x87 = options_.x87_percent != 0 && random_.percent(options_.x87_percent);
+      const std::vector<const Row*>& rows = x87 ? x87_rows_ : rows_;
+      const Row& row = *rows[random_.below(static_cast<unsigned>(rows.size()))];
       InstructionMaker maker(random_, options_.features, test_.initial, code_size_, faults);
       MadeInstruction made = maker.make(row);
       if (made.unwanted) continue;
@@ -329,6 +336,7 @@ class TestBuilder {
   Random& random_;
   const GeneratorOptions& options_;
   const std::vector<const Row*>& rows_;
+  const std::vector<const Row*>& x87_rows_;
   const CodeSize code_size_;
   std::vector<uint64_t>& coverage_;
   TestCase test_;
@@ -341,6 +349,7 @@ class TestBuilder {
 Generator::Generator(GeneratorOptions options) : options_(std::move(options)), coverage_(decode::rows().size()) {
   for (const Row& row : decode::rows()) {
     if (!wanted(row)) continue;
+    if (row.group == decode::Group::X87) rows_x87_.push_back(&row);
     if (!row.has(decode::attribute::kInvalid64)) rows_64_.push_back(&row);
     // VEX.W can be set in any code, REX.W cannot.
     const bool rex_w = row.has(decode::attribute::kW1) && row.map < decode::OpcodeMap::Vex0F;
@@ -364,7 +373,7 @@ TestCase Generator::make(uint64_t number) {
   if (rows_32_.empty()) size = CodeSize::Bits64;
   if (rows_64_.empty() && size == CodeSize::Bits64) size = CodeSize::Bits32;
   const std::vector<const Row*>& rows = size == CodeSize::Bits64 ? rows_64_ : rows_32_;
-  TestCase test = TestBuilder(random, options_, rows, size, coverage_).build();
+  TestCase test = TestBuilder(random, options_, rows, rows_x87_, size, coverage_).build();
   test.memory_seed = options_.seed ^ (number / kTestsPerMemory) * 0x2545F4914F6CDD1D;
   return test;
 }

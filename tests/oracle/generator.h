@@ -17,6 +17,7 @@ struct GeneratorOptions {
   std::string mnemonic = {};  // only rows of this mnemonic, or all
   decode::FeatureSet features = {};
   bool compare_undefined_flags = false;
+  unsigned x87_percent = 0;  // share of x87 instructions beside those that are drawn among all rows
   enum class Code : uint8_t { All, Only64, Only32, Only16 } code = Code::All;
 };
 
@@ -34,7 +35,7 @@ class Generator {
   bool wanted(const decode::Row& row) const;
 
   GeneratorOptions options_;
-  std::vector<const decode::Row*> rows_64_, rows_32_;
+  std::vector<const decode::Row*> rows_64_, rows_32_, rows_x87_;
   std::vector<uint64_t> coverage_;
 };
 
