@@ -184,7 +184,7 @@ void Mmu::store_in_page(uint64_t linear, unsigned size, uint64_t value, Protecti
     const bool clean = map.memory().before_store(map.memory().offset_of(host), size);
     cpu_.blocks().process_invalidations();
     std::memcpy(host, &value, size);
-    note_written(host, size);
+    map.memory().after_store(map.memory().offset_of(host), size);
     if (clean && protection != Protection::UserAligned && !cpu_.has_data_breakpoint(page_of(linear))) {
       slot.entry.write = page_of(linear);
     }
@@ -280,9 +280,13 @@ uint8_t* Mmu::host_address(uint64_t linear, unsigned size, Access access, Protec
   return host;
 }
 
-void Mmu::note_written(const uint8_t* host, unsigned size) {
+// Where stores take the fast path, whoever marks code in the page waits until this processor executes nothing
+// (BlockCache::protect), and then looks at the bytes again.
+void Mmu::note_written(uint64_t linear, unsigned size, Protection protection) {
+  const TlbEntry& entry = *tlb_entry(current_->tables[static_cast<size_t>(protection)].entries, linear);
+  if (entry.write == page_of(linear)) return;
   GuestMemory& memory = cpu_.environment().memory_map.memory();
-  memory.after_store(memory.offset_of(host), size);
+  memory.after_store(memory.offset_of(reinterpret_cast<const uint8_t*>(linear + entry.addend)), size);
 }
 
 const uint8_t* Mmu::fetch_address(uint64_t linear) {

@@ -23,12 +23,14 @@ constexpr uint32_t kNothing = 100;       // no index
 constexpr uint32_t kPage = 200;          // PageBase and a displacement: + the page it leads to
 constexpr uint32_t kSegmentBase = 1000;  // + the segment
 constexpr uint32_t kUnknown = 10000;     // + a number of its own
+constexpr uint64_t kSmallTable = 2048;   // bytes
 using Key = std::pair<uint32_t, uint32_t>;
 
 // The number, and the value behind all displacements; for a register as the block finds it, kNoValue.
 struct Origin {
   uint32_t number = kNothing;
   ir::Value root = ir::kNoValue;
+  bool small = false;  // an index that cannot lead far: into a table of 256 entries, say
 };
 
 class BlockAddresses {
@@ -46,8 +48,9 @@ class BlockAddresses {
     const auto displacement = static_cast<int64_t>(instruction.immediate);
     const ir::Value base = instruction.arguments[0];
     const ir::Value index = instruction.arguments[1];
-    return {base == ir::kNoValue ? Origin{} : origin(base, displacement),
-            index == ir::kNoValue ? Origin{} : origin(index, 0)};
+    Origin index_origin = index == ir::kNoValue ? Origin{} : origin(index, 0);
+    index_origin.small = index != ir::kNoValue && largest(index) * instruction.auxiliary < kSmallTable;
+    return {base == ir::kNoValue ? Origin{} : origin(base, displacement), index_origin};
   }
 
   // The register plus a constant.
@@ -74,6 +77,17 @@ class BlockAddresses {
     }
     if (register_of_[value] != kNothing) return {register_of_[value], value};
     return {kUnknown + next_unknown_++, value};
+  }
+
+  // An upper bound of a value, as far as its operation shows it.
+  uint64_t largest(ir::Value value) const {
+    constexpr uint64_t kAny = uint64_t{1} << 32;
+    const ir::Instruction& instruction = block_[value];
+    if (instruction.opcode == Opcode::ZeroExtend) {
+      return std::min(largest(instruction.arguments[0]), ir::mask_of(block_[instruction.arguments[0]].type));
+    }
+    if (instruction.opcode != Opcode::And || block_[instruction.arguments[1]].opcode != Opcode::Constant) return kAny;
+    return std::min(kAny, block_[instruction.arguments[1]].immediate);
   }
 
   const ir::Block& block_;
@@ -142,6 +156,7 @@ void join(PageGroups::Group& group, const ir::Block& block, const ir::Instructio
 }
 
 bool jumps(const Origin& origin, VariableSet registers) {
+  if (origin.small) return false;
   if (origin.number < kRegisters) return (registers & variable_bit(origin.number)) != 0;
   return origin.number >= kUnknown;
 }
