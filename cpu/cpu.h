@@ -10,6 +10,7 @@
 #include <string>
 
 #include "cpu/decode/instruction.h"
+#include "cpu/exec/translation_counters.h"
 #include "cpu/flags.h"
 #include "cpu/mmu/tlb.h"
 #include "cpu/state.h"
@@ -98,8 +99,9 @@ class Cpu : public CpuState, public ProcessorPins {
   // A boundary where the vCPU has something to do although it is halted. Any thread.
   bool has_work() const;
 
-  // --- For an engine that executes this processor outside of Cpu (KVM) -------------------------------------------------
-  // The CpuState was replaced, or memory was written behind the back of cached code and translations.
+  // --- For an engine that executes this processor outside of Cpu (KVM)
+  // ------------------------------------------------- The CpuState was replaced, or memory was written behind the back
+  // of cached code and translations.
   void state_replaced();
   // As run_instructions(), but decodes every instruction anew and keeps nothing of it, so that it may be mixed with
   // stores that nobody reports. With `hold_events` no interrupt, NMI or SMI is taken.
@@ -180,6 +182,7 @@ class Cpu : public CpuState, public ProcessorPins {
   [[noreturn]] void leave_translation();
   // Why and through which link translated code came back (jit/runtime/abi.h).
   uint64_t translation_exit_reason = 0, translation_exit_link = 0;
+  TranslationCounters translation_counters;
 
   // To be called after a change of what blocks depend on or the TLB was filled under: CPL, CR0, CR4, EFER, CS, SS
   // and the other segments' flatness, EFLAGS.AC/VM/TF/IF, SMM, debug registers. Cheap. Every function that changes one

@@ -14,6 +14,7 @@ namespace calco::cpu {
 RunExit Cpu::run() {
   environment_.group.enter();
   const RunExit exit = dispatch(~uint64_t{0});
+  translation_counters.enter_tier(ExecutionTier::None);
   environment_.group.leave();
   return exit;
 }
@@ -23,6 +24,7 @@ RunExit Cpu::run_instructions(uint64_t count) {
   single_instructions_ = true;
   mode_changed();
   const RunExit exit = dispatch(count);
+  translation_counters.enter_tier(ExecutionTier::None);
   single_instructions_ = false;
   mode_changed();
   environment_.group.leave();
@@ -78,6 +80,7 @@ RunExit Cpu::dispatch(uint64_t step_limit) {
     handle_fault(*this, fault_.vector, fault_.has_error_code, fault_.error_code);
     mode_changed();
   }
+  translation_counters.enter_tier(ExecutionTier::Interpreter);  // a fault may have ended translated code
   if (undelivered_) {
     const UndeliveredEvent event = *undelivered_;
     undelivered_.reset();

@@ -12,6 +12,7 @@ namespace calco::jit::baseline {
 struct Options {
   bool count_entries = false;  // each translation counts its entries and exits as Hot when `hot_threshold` is reached
   int32_t hot_threshold = 0;
+  Measurement measurement = {};
 };
 
 enum class Outcome : uint8_t {

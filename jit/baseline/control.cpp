@@ -61,6 +61,19 @@ void Emitter::emit_head() {
   head.jump = leave;
   head.second_jump = hot;
   cold_.push_back(head);
+  emit_measurement();
+}
+
+void Emitter::emit_measurement() {
+  const auto counter = [this](size_t offset) { return host::state(layout_.counters + static_cast<int>(offset)); };
+  if (options_.measurement.tier) {
+    mov(byte[counter(offsetof(cpu::TranslationCounters, tier))], static_cast<uint8_t>(cpu::ExecutionTier::Baseline));
+  }
+  if (options_.measurement.work) {
+    add(qword[counter(offsetof(cpu::TranslationCounters, baseline_instructions))],
+        static_cast<uint32_t>(block_.guest.size()));
+    add(qword[counter(offsetof(cpu::TranslationCounters, accesses))], ir::memory_accesses(block_));
+  }
 }
 
 // --- Ends ------------------------------------------------------------------------------------------------------------

@@ -205,6 +205,7 @@ class Emitter : public Xbyak::CodeGenerator {
   // --- control.cpp
   // -----------------------------------------------------------------------------------------------------
   void emit_head();
+  void emit_measurement();
   void emit_terminator(const Instruction& instruction);
   void emit_branch(const Instruction& instruction);
   void emit_bail_if(const Instruction& instruction);

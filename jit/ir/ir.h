@@ -10,6 +10,7 @@
 // instruction's first store may stay when the second faults.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <optional>
@@ -141,5 +142,13 @@ struct Block {
   const Instruction& operator[](Value value) const { return code[value]; }
   const Instruction& terminator() const { return code.back(); }
 };
+
+// How often the block looks into the TLB where it runs to its end.
+inline uint32_t memory_accesses(const Block& block) {
+  return static_cast<uint32_t>(std::ranges::count_if(block.code, [](const Instruction& instruction) {
+    return instruction.opcode == Opcode::Load || instruction.opcode == Opcode::Store ||
+           instruction.opcode == Opcode::HostAddress;
+  }));
+}
 
 }  // namespace calco::jit::ir

@@ -134,7 +134,8 @@ bool LlvmCompiler::lower(const Region& region, const LinkCellSource& link_cell, 
   const Stopwatch watch(counters_.build_time);
   module.setTargetTriple(target->getTargetTriple().str());
   module.setDataLayout(target->createDataLayout());
-  Lowering lowering(module, {region, layout_, entries_, services_, link_cell, options_.page_cache, result.operations});
+  Lowering lowering(module, {region, layout_, entries_, services_, link_cell, options_.page_cache, options_.measurement,
+                             result.operations});
   lowering.run();
   thunks = lowering.thunks();
   refusal_ = lowering.refusal();

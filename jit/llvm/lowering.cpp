@@ -10,6 +10,8 @@
 
 #include "cpu/mmu/tlb.h"
 
+#include "cpu/exec/translation_counters.h"
+
 namespace calco::jit {
 
 using ir::Opcode;
@@ -66,6 +68,7 @@ void Lowering::prepare_function() {
   builder_.SetInsertPoint(prologue);
   tlb_ = load_state(builder_.getPtrTy(), input_.layout.tlb);
   prepare_groups();
+  note_tier();
   block_ = ssa_.prologue();
   store_variables(graph_.stored_on_entry);
   builder_.CreateBr(heads_[0]);
@@ -80,9 +83,26 @@ void Lowering::lower_block(size_t number) {
   bail_ = nullptr;
   x87_entered_ = false;
   builder_.SetInsertPoint(heads_[number]);
+  count_work();
   start_flags();
   for (size_t i = 0; i + 1 < source_->code.size(); ++i) lower(source_->code[i], static_cast<ir::Value>(i));
   lower_terminator(source_->terminator());
+}
+
+void Lowering::note_tier() {
+  if (!input_.measurement.tier) return;
+  const int offset = input_.layout.counters + static_cast<int>(offsetof(cpu::TranslationCounters, tier));
+  builder_.CreateStore(builder_.getInt8(static_cast<uint8_t>(cpu::ExecutionTier::Optimizer)), state_pointer(offset));
+}
+
+void Lowering::count_work() {
+  if (!input_.measurement.work) return;
+  const auto add = [this](size_t member, uint64_t count) {
+    const int offset = input_.layout.counters + static_cast<int>(member);
+    store_state(builder_.CreateAdd(load_state(builder_.getInt64Ty(), offset), builder_.getInt64(count)), offset);
+  };
+  add(offsetof(cpu::TranslationCounters, optimizer_instructions), source_->guest.size());
+  add(offsetof(cpu::TranslationCounters, accesses), ir::memory_accesses(*source_));
 }
 
 void Lowering::lower(const ir::Instruction& instruction, ir::Value number) {

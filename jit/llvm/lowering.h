@@ -31,6 +31,7 @@ struct LoweringInput {
   const LlvmServices& services;
   const LinkCellSource& link_cell;
   bool page_cache;
+  Measurement measurement;
   // The interpreter operations that the code refers to; as long-lived as the code.
   std::deque<InterpretedOperations>& operations;
 };
@@ -69,6 +70,8 @@ class Lowering {
 
   // lowering.cpp: blocks, state, ways out.
   void prepare_function();
+  void note_tier();
+  void count_work();
   void lower_block(size_t number);
   void lower(const ir::Instruction& instruction, ir::Value number);
   void lower_terminator(const ir::Instruction& instruction);

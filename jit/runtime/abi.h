@@ -40,6 +40,7 @@ struct StateLayout {
   int jump_cache = 0;    // JumpCacheEntry*
   int jump_tags = 0;     // uint64_t[2]
   int exit_reason = 0;   // uint64_t, ExitReason
+  int counters = 0;      // cpu::TranslationCounters
   int exit_link = 0;     // Link*, or Translation* for ExitReason::Hot; const cpu::Op* for interpret_at_end
 };
 
@@ -49,6 +50,12 @@ enum class ExitReason : uint64_t {
   Link,       // the same, through the Link that StateLayout::exit_link names: it may be patched
   Interpret,  // the instruction at RIP is for the interpreter
   Hot,        // the translation at RIP was entered often: StateLayout::exit_link names it
+};
+
+// What translated code notes of itself in StateLayout::counters. It costs time.
+struct Measurement {
+  bool tier = false;  // TranslationCounters::tier
+  bool work = false;  // instructions and accesses
 };
 
 // What a slow path needs to know of its place, packed into one 32-bit number.

@@ -20,6 +20,7 @@ CALCO_HANDLER_CONVENTION void stop(Cpu* cpu, const cpu::Op* op, cpu::TlbEntry*) 
 
 uint64_t load_slowly(cpu::CpuState* state, uint64_t linear, uint32_t site) {
   Cpu& cpu = processor(state);
+  ++cpu.translation_counters.slow_accesses;
   cpu.registers[cpu::kRip] += site_page_offset(site);
   const uint64_t value = cpu.mmu().load_slow(linear, site_size(site), cpu.mmu().current_protection(), site_stack(site));
   cpu.registers[cpu::kRip] -= site_page_offset(site);
@@ -28,6 +29,7 @@ uint64_t load_slowly(cpu::CpuState* state, uint64_t linear, uint32_t site) {
 
 uint64_t store_slowly(cpu::CpuState* state, uint64_t linear, uint32_t site, uint64_t value) {
   Cpu& cpu = processor(state);
+  ++cpu.translation_counters.slow_accesses;
   const cpu::Protection protection = cpu.mmu().current_protection();
   cpu.registers[cpu::kRip] += site_page_offset(site);
   const bool changes_code = cpu.mmu().write_meets_code(linear, site_size(site), protection, site_stack(site));
@@ -38,6 +40,7 @@ uint64_t store_slowly(cpu::CpuState* state, uint64_t linear, uint32_t site, uint
 
 uint8_t* find_host_address(cpu::CpuState* state, uint64_t linear, uint32_t site) {
   Cpu& cpu = processor(state);
+  ++cpu.translation_counters.slow_accesses;
   const unsigned size = site_size(site);
   const cpu::Protection protection = cpu.mmu().current_protection();
   const bool crosses = (linear & 0xFFF) + size > kPageSize;

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstring>
 #include <span>
 
@@ -13,6 +12,7 @@
 #include "jit/frontend/frontend.h"
 #include "jit/ir/printer.h"
 #include "jit/opt/flags_at_target.h"
+#include "jit/runtime/stop_watch.h"
 
 namespace calco::jit {
 
@@ -33,31 +33,28 @@ StateLayout layout_of(const Cpu& cpu) {
   layout.jump_cache = offset(cpu.jump_cache);
   layout.jump_tags = offset(cpu.jump_tags);
   layout.exit_reason = offset(cpu.translation_exit_reason);
+  layout.counters = offset(cpu.translation_counters);
   layout.exit_link = offset(cpu.translation_exit_link);
   return layout;
 }
 
 void count(std::atomic<uint64_t>& counter, uint64_t by = 1) { counter.fetch_add(by, std::memory_order_relaxed); }
 
-uint64_t now_nanoseconds() {
-  return static_cast<uint64_t>(std::chrono::steady_clock::now().time_since_epoch() / std::chrono::nanoseconds(1));
-}
+}  // namespace
 
-// Shares out time among counters.
-class StopWatch {
+// While it lives the processor's time is the translator's.
+class TranslatorTier {
  public:
-  // What passed since the last call is `counter`'s.
-  void lap(std::atomic<uint64_t>& counter) {
-    const uint64_t now = now_nanoseconds();
-    count(counter, now - begin_);
-    begin_ = now;
+  explicit TranslatorTier(Cpu& cpu) : counters_(cpu.translation_counters) {
+    counters_.enter_tier(cpu::ExecutionTier::Translator);
   }
+  TranslatorTier(const TranslatorTier&) = delete;
+  TranslatorTier& operator=(const TranslatorTier&) = delete;
+  ~TranslatorTier() { counters_.enter_tier(cpu::ExecutionTier::Interpreter); }
 
  private:
-  uint64_t begin_ = now_nanoseconds();
+  cpu::TranslationCounters& counters_;
 };
-
-}  // namespace
 
 struct Jit::Source {
   uint64_t memory_offset;
@@ -118,9 +115,11 @@ Jit::Jit(const JitOptions& options, cpu::ProcessorGroup& processors, const Cpu& 
     perf_map_ = std::make_unique<PerfMap>(options_.symbols);
     perf_map_->add(reinterpret_cast<const void*>(entries_.baseline.enter), cache_.code().used(), "calco entries");
   }
+  if (options_.measurement.tier) sampler_ = std::make_unique<TierSampler>();
   if (!options_.llvm) return;
   RegionOptions regions = options_.regions;
   regions.passes = options_.passes;
+  regions.llvm.measurement = options_.measurement;
   if (log_.enabled(LogItem::Llvm)) {
     regions.llvm.dump_module = [this](std::string_view stage, std::string_view text) {
       log_.print(LogItem::Llvm, "LLVM {}:\n{}", stage, text);
@@ -160,8 +159,9 @@ const cpu::TranslatedCode* Jit::translate(Cpu& cpu, const cpu::Block& block) {
     if (Translation* known = cache_.find(source.memory_offset, source.mode_key)) return known;
     if (cache_.counters.translations >= options_.limit) return nullptr;
   }
+  const TranslatorTier tier(cpu);
   Translation* translation = translate_source(cpu, source);
-  if (translation == nullptr) count(counters.refused);
+  if (translation == nullptr) count(counters_.refused);
   return translation;
 }
 
@@ -184,7 +184,7 @@ Translation* Jit::translate_source(Cpu& cpu, const Source& source) {
     if (options_.exit_flags) look_behind(block, worker->bytes, features, worker->ranges);
     copy_ranges(worker->ranges, worker->bytes.data(), worker->code);
   }
-  watch.lap(counters.frontend_time);
+  count(counters_.frontend_time, watch.lap());
   if (translated) {
     // From here on stores to these bytes are seen. Bytes that changed meanwhile are left to the interpreter, which
     // will ask again.
@@ -197,11 +197,11 @@ Translation* Jit::translate_source(Cpu& cpu, const Source& source) {
       if (log_.enabled(LogItem::Op)) log_.print(LogItem::Op, "OP:\n{}", ir::print(block));
       opt::optimize(block, options_.passes, worker->scratch);
       if (log_.enabled(LogItem::OpOpt)) log_.print(LogItem::OpOpt, "OP after optimization:\n{}", ir::print(block));
-      watch.lap(counters.optimizer_time);
+      count(counters_.optimizer_time, watch.lap());
       std::unique_lock lock(mutex_);
       translation = cache_.find(source.memory_offset, source.mode_key);
       if (translation == nullptr) translation = publish(cpu, source, *worker, lock);
-      watch.lap(counters.baseline_time);
+      count(counters_.baseline_time, watch.lap());
     }
   }
   return_worker(std::move(worker));
@@ -223,7 +223,8 @@ Translation* Jit::publish(Cpu& cpu, const Source& source, const Worker& worker, 
   if (!still_marked()) return nullptr;
   if (Translation* revived = cache_.revive(source.memory_offset, source.mode_key, live, in_page)) return revived;
   const baseline::Options baseline_options{.count_entries = regions_ != nullptr,
-                                           .hot_threshold = options_.regions.threshold};
+                                           .hot_threshold = options_.regions.threshold,
+                                           .measurement = options_.measurement};
   for (;;) {
     std::unique_ptr<Translation> translation = cache_.create();
     const baseline::Outcome outcome =
@@ -278,28 +279,29 @@ void Jit::code_changes(uint64_t memory_offset, uint64_t size) {
 
 cpu::TranslationExit Jit::execute(Cpu& cpu, const cpu::TranslatedCode& code) {
   const cpu::TranslatedCode* next = &code;
-  count(counters.entries);
+  cpu::TranslationCounters& counters = cpu.translation_counters;
   for (;;) {
     cpu.registers[cpu::kRip] &= kPageMask;
-    const uint64_t begin = options_.timing ? now_nanoseconds() : 0;
+    ++counters.entries;
     entries_.baseline.enter(&cpu, next->entry);
-    if (options_.timing) count(counters.translated_time, now_nanoseconds() - begin);
+    counters.enter_tier(cpu::ExecutionTier::Interpreter);
     cpu.current_op = nullptr;
     switch (static_cast<ExitReason>(cpu.translation_exit_reason)) {
       case ExitReason::Link:
-        count(counters.link_exits);
+        ++counters.link_exits;
         next = follow(cpu, *reinterpret_cast<Link*>(cpu.translation_exit_link));
         if (next == nullptr) return cpu::TranslationExit::Next;
         break;
       case ExitReason::Hot:
+        ++counters.hot_exits;
         next = improve(cpu, reinterpret_cast<Translation*>(cpu.translation_exit_link));
         if (next == nullptr) return cpu::TranslationExit::Next;
         break;
       case ExitReason::Interpret:
-        count(counters.interpret_exits);
+        ++counters.interpret_exits;
         return cpu::TranslationExit::Interpret;
       default:
-        count(counters.next_exits);
+        ++(cpu.exit_request.load(std::memory_order_relaxed) != 0 ? counters.request_exits : counters.next_exits);
         return cpu::TranslationExit::Next;
     }
   }
@@ -319,6 +321,7 @@ const cpu::TranslatedCode* Jit::follow(Cpu& cpu, Link& link) {
 
 // A translation was entered often. What to go on with: the same, or its successor.
 const cpu::TranslatedCode* Jit::improve(Cpu& cpu, Translation* hot) {
+  const TranslatorTier tier(cpu);
   bool full = false;
   {
     std::lock_guard lock(mutex_);
@@ -335,30 +338,28 @@ const cpu::TranslatedCode* Jit::improve(Cpu& cpu, Translation* hot) {
 
 // --- Report ----------------------------------------------------------------------------------------------------------
 
-namespace {
-
-void add_processor(Statistics& sum, Cpu& cpu) {
-  sum.interpreted_instructions += cpu.instructions_retired;
-  sum.interpreted_blocks += cpu.blocks_entered;
-  sum.decoded_blocks += cpu.blocks().counters.blocks_decoded;
-  sum.block_lookups += cpu.blocks().counters.lookups;
-  sum.tlb_misses += cpu.mmu().counters.misses;
-  sum.tlb_flushes += cpu.mmu().counters.flushes;
-  sum.address_spaces_reused += cpu.mmu().counters.address_spaces_reused;
+void Jit::admit(Cpu& cpu) {
+  std::lock_guard lock(mutex_);
+  processing_.push_back({&cpu, Statistics::of(cpu)});
+  if (sampler_) sampler_->watch(cpu.translation_counters);
 }
-
-}  // namespace
 
 void Jit::retire(Cpu& cpu) {
   std::lock_guard lock(mutex_);
-  add_processor(retired_, cpu);
+  const auto found = std::ranges::find(processing_, &cpu, &Processor::cpu);
+  if (found == processing_.end()) return;
+  retired_ += Statistics::of(cpu);
+  retired_ -= found->before;
+  processing_.erase(found);
+  if (sampler_) sampler_->forget(cpu.translation_counters);
 }
 
 Statistics Jit::statistics() {
   std::lock_guard lock(mutex_);
   Statistics result = retired_;
-  for (Cpu* processor : processors_.processors()) {
-    if (processor->translator() == this) add_processor(result, *processor);
+  for (const Processor& processor : processing_) {
+    result += Statistics::of(*processor.cpu);
+    result -= processor.before;
   }
   const TranslationCache::Counters& cache = cache_.counters;
   result.translations = cache.translations;
@@ -372,29 +373,22 @@ Statistics Jit::statistics() {
   result.evictions = cache.evictions;
   result.cache_used = cache_.code().used();
   result.cache_size = cache_.code().size();
-  result.refused = counters.refused;
-  result.frontend_time = counters.frontend_time;
-  result.optimizer_time = counters.optimizer_time;
-  result.baseline_time = counters.baseline_time;
-  result.translated_time = counters.translated_time;
-  result.entries = counters.entries;
-  result.link_exits = counters.link_exits;
-  result.interpret_exits = counters.interpret_exits;
-  result.next_exits = counters.next_exits;
-  if (regions_ != nullptr) {
-    result.regions_promoted = regions_->counters.promoted;
-    result.regions_published = regions_->counters.published;
-    result.regions_refused = regions_->counters.refused;
-    result.regions_dropped = regions_->counters.dropped;
-    result.region_instructions = regions_->counters.guest_instructions;
-  }
+  result.refused = counters_.refused;
+  result.frontend_time = counters_.frontend_time;
+  result.optimizer_time = counters_.optimizer_time;
+  result.baseline_time = counters_.baseline_time;
+  if (sampler_) result.add(sampler_->samples());
+  if (regions_ == nullptr) return result;
+  const RegionTier::Counters& regions = regions_->counters;
+  result.regions_promoted = regions.promoted;
+  result.regions_published = regions.published;
+  result.regions_refused = regions.refused;
+  result.regions_postponed = regions.postponed;
+  result.regions_too_late = regions.too_late;
+  result.regions_dropped = regions.dropped;
+  result.forming_time = regions.forming_time;
+  result.add(regions_->llvm_counters());
   return result;
-}
-
-std::string Jit::report() {
-  const std::string text = statistics().text();
-  std::lock_guard lock(mutex_);
-  return text + (regions_ != nullptr ? regions_->report() : std::string());
 }
 
 }  // namespace calco::jit

@@ -16,6 +16,7 @@
 #include "jit/runtime/perf_map.h"
 #include "jit/runtime/region_tier.h"
 #include "jit/runtime/statistics.h"
+#include "jit/runtime/tier_sampler.h"
 #include "jit/runtime/translation_cache.h"
 
 namespace calco::jit {
@@ -33,7 +34,7 @@ struct JitOptions {
   RegionOptions regions = {};
   bool perf_map = false;  // tell perf of the code (perf_map.h), by the guest functions' names where `symbols` has them
   std::shared_ptr<const GuestSymbols> symbols = {};
-  bool timing = false;  // count the time in translated code
+  Measurement measurement = {};
 };
 
 // Threads: execute() and translate() on each vCPU's own thread, many at once; code_changes() on any. One lock guards
@@ -53,17 +54,11 @@ class Jit final : public cpu::Translator {
   // Bytes of code at a memory offset are about to change (guest_memory.h, CodeObserver).
   void code_changes(uint64_t memory_offset, uint64_t size);
 
-  struct Counters {
-    std::atomic<uint64_t> entries = 0, link_exits = 0, interpret_exits = 0, next_exits = 0;
-    std::atomic<uint64_t> refused = 0;  // blocks that only the interpreter can execute
-    std::atomic<uint64_t> frontend_time = 0, optimizer_time = 0, baseline_time = 0, translated_time = 0;
-  } counters;
-  // Of the processors too, which do not execute meanwhile, or are gone and were retired.
-  Statistics statistics();
-  // The same to read, and what the optimizing tier has to say.
-  std::string report();
-  // Keeps what `cpu` has counted; it executes no more.
+  // `cpu` will execute, and its counters are part of the statistics until it is retired: before it is gone.
+  void admit(cpu::Cpu& cpu);
   void retire(cpu::Cpu& cpu);
+  // Nobody executes meanwhile.
+  Statistics statistics();
 
  private:
   struct Source;
@@ -86,7 +81,16 @@ class Jit final : public cpu::Translator {
   Entries entries_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::unique_ptr<PerfMap> perf_map_;
-  Statistics retired_;                   // what processors that are gone have counted
+  struct Processor {
+    cpu::Cpu* cpu;
+    Statistics before;  // what it had counted when it was admitted
+  };
+  std::vector<Processor> processing_;
+  Statistics retired_;  // what processors that are gone have counted
+  std::unique_ptr<TierSampler> sampler_;
+  struct {
+    std::atomic<uint64_t> refused = 0, frontend_time = 0, optimizer_time = 0, baseline_time = 0;
+  } counters_;
   std::unique_ptr<RegionTier> regions_;  // null: no optimizing tier
 };
 

@@ -7,6 +7,7 @@
 #include "jit/ir/printer.h"
 #include "jit/llvm/library.h"
 #include "jit/runtime/region_former.h"
+#include "jit/runtime/stop_watch.h"
 
 namespace calco::jit {
 
@@ -38,7 +39,10 @@ void RegionTier::promote(cpu::Cpu& cpu, Translation& hot) {
     std::lock_guard lock(mutex_);
     if (!hot.alive || hot.promoted || counters.promoted >= options_.limit) return;
     auto code = std::make_unique<RegionCode>();
-    if (!form(cpu, hot, job.region, *code)) return;
+    const StopWatch watch;
+    const bool formed = form(cpu, hot, job.region, *code);
+    counters.forming_time += watch.elapsed();
+    if (!formed) return;
     // What became hot last is what runs now: it is compiled first.
     code->linear = cpu.registers[cpu::kRip];
     code->id = job.id = job.priority = next_id_++;
@@ -68,7 +72,6 @@ bool RegionTier::form(const cpu::Cpu& cpu, Translation& hot, Region& region, Reg
   region = std::move(former.region);
   code.members = std::move(former.members);
   code.entry = &hot;
-  counters.guest_instructions += former.instructions;
   return !region.blocks.empty() && (former.loops || region.blocks.size() > 1 || options_.wait);
 }
 
@@ -171,23 +174,6 @@ void RegionTier::drop_all() {
     }
   }
   segment_evicted(CodeCache::kSegments);
-}
-
-std::string RegionTier::report() const {
-  const LlvmCounters llvm = queue_.counters();
-  constexpr double kSeconds = 1e-9;
-  return fmt::format(
-      "regions: promoted {}, in use {}, refused {}, postponed {}, too late {}, dropped {}; guest instructions {}, host "
-      "bytes {}\n"
-      "LLVM time {:.3f} s: building {:.3f}, passes {:.3f}, code {:.3f}, linking {:.3f}; {:.0f} us a guest "
-      "instruction\n",
-      counters.promoted, counters.published, counters.refused, counters.postponed, counters.too_late, counters.dropped,
-      counters.guest_instructions, llvm.code_bytes,
-      static_cast<double>(llvm.build_time + llvm.pass_time + llvm.codegen_time + llvm.link_time) * kSeconds,
-      static_cast<double>(llvm.build_time) * kSeconds, static_cast<double>(llvm.pass_time) * kSeconds,
-      static_cast<double>(llvm.codegen_time) * kSeconds, static_cast<double>(llvm.link_time) * kSeconds,
-      static_cast<double>(llvm.build_time + llvm.pass_time + llvm.codegen_time + llvm.link_time) * 1e-3 /
-          static_cast<double>(std::max<uint64_t>(1, llvm.guest_instructions)));
 }
 
 }  // namespace calco::jit

@@ -65,13 +65,14 @@ class RegionTier {
   bool full() const { return code_bytes_ > options_.code_bytes; }
   // Lock held, no vCPU executes.
   void drop_all();
+  LlvmCounters llvm_counters() const { return queue_.counters(); }
   // No job waits or runs any more. Without the lock.
   void drain() { queue_.drain(); }
 
   struct Counters {
-    uint64_t promoted = 0, published = 0, refused = 0, postponed = 0, too_late = 0, dropped = 0, guest_instructions = 0;
+    uint64_t promoted = 0, published = 0, refused = 0, postponed = 0, too_late = 0, dropped = 0;
+    uint64_t forming_time = 0;  // ns
   } counters;
-  std::string report() const;  // lock held
 
  private:
   bool form(const cpu::Cpu& cpu, Translation& hot, Region& region, RegionCode& code);

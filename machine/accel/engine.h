@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -46,6 +47,9 @@ class Engine {
   // Guest time stands still from now on, and goes on. Every processor paused, device lock held.
   virtual void time_stops() {}
   virtual void time_goes_on() {}
+
+  // For `info jit`: what the translator did, lines ended by \n. Null: there is none. Every processor paused.
+  virtual std::optional<std::string> translation_report() const { return std::nullopt; }
   // For `info accel`: lines ended by \n. Every processor paused.
   virtual std::string describe() const = 0;
 };

@@ -34,18 +34,19 @@ class Chooser {
     if (options.name == "kvm") return kvm(options, reason);
     reason = "asked for";
     if (options.name == "interp") return std::make_unique<InterpreterEngine>();
-    return translator(options.jit);
+    return translator(options);
   }
 
  private:
-  std::unique_ptr<Engine> translator(jit::JitOptions options) {
-    options.perf_map = config_.perf_map;
-    return std::make_unique<JitEngine>(options, log_);
+  std::unique_ptr<Engine> translator(const AcceleratorOptions& options) {
+    jit::JitOptions settings = options.jit;
+    settings.perf_map = config_.perf_map;
+    return std::make_unique<JitEngine>(settings, log_, options.report);
   }
 
   std::unique_ptr<Engine> choose(const AcceleratorOptions& options, std::string& reason) {
     if (auto engine = kvm_on_hardware(options, reason)) return engine;
-    return translator(options.jit);
+    return translator(options);
   }
 
 #if defined(CALCO_KVM)

@@ -1,5 +1,8 @@
 #include "machine/accel/jit.h"
 
+#include <cerrno>
+#include <system_error>
+
 #include "machine/pc/pc_board.h"
 
 namespace calco::machine {
@@ -9,7 +12,7 @@ namespace {
 // The dispatch loop is the interpreter's; it finds the translator at its processor.
 class JitAccelerator final : public Accelerator {
  public:
-  JitAccelerator(jit::Jit& jit, cpu::Cpu& cpu) : jit_(jit), cpu_(cpu) {}
+  JitAccelerator(jit::Jit& jit, cpu::Cpu& cpu) : jit_(jit), cpu_(cpu) { jit_.admit(cpu_); }
   ~JitAccelerator() override { jit_.retire(cpu_); }
 
   std::string_view name() const override { return "jit"; }
@@ -20,13 +23,27 @@ class JitAccelerator final : public Accelerator {
   cpu::Cpu& cpu_;
 };
 
+// Who will read how the processors' time was spent gets it measured.
+jit::JitOptions with_measurement(jit::JitOptions options, const Log& log, bool report) {
+  options.measurement.tier |= report || log.enabled(LogItem::Jit);
+  return options;
+}
+
 }  // namespace
 
-JitEngine::JitEngine(const jit::JitOptions& options, Log& log) : options_(options), log_(log) {}
+JitEngine::JitEngine(const jit::JitOptions& options, Log& log, const std::string& report)
+    : options_(with_measurement(options, log, !report.empty())), log_(log) {
+  if (report.empty()) return;
+  report_.open(report);
+  if (!report_) throw std::system_error(errno, std::generic_category(), "cannot create " + report);
+}
 
 // No processor uses it any more.
 JitEngine::~JitEngine() {
-  if (jit_ != nullptr && log_.enabled(LogItem::Jit)) log_.print(LogItem::Jit, "{}", jit_->report());
+  if (jit_ == nullptr) return;
+  const jit::Statistics statistics = jit_->statistics();
+  log_.print(LogItem::Jit, "{}", statistics.text());
+  if (report_.is_open()) report_ << statistics.json();
 }
 
 void JitEngine::attach(PcBoard& board) {
@@ -46,6 +63,8 @@ std::unique_ptr<Accelerator> JitEngine::make_accelerator(unsigned index) {
   return std::make_unique<JitAccelerator>(*jit_, *group_->processors()[index]);
 }
 
-std::string JitEngine::describe() const { return "hot guest code is translated\n" + jit_->report(); }
+std::string JitEngine::describe() const { return "hot guest code is translated\n"; }
+
+std::optional<std::string> JitEngine::translation_report() const { return jit_->statistics().text(); }
 
 }  // namespace calco::machine

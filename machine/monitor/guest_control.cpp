@@ -57,6 +57,14 @@ void GuestControl::exchange_engine(const std::string& name) {
   }
 }
 
+std::string GuestControl::translation_report() {
+  return read_board([this](PcBoard&) {
+    const auto report = machine_.engine().translation_report();
+    if (!report) throw MonitorError("JIT information is only available with accel=jit");
+    return *report;
+  });
+}
+
 void GuestControl::send_keys(std::vector<devices::KeyCode> keys, std::chrono::milliseconds hold) {
   std::lock_guard lock(machine_.loop().device_lock());
   key_sender_.send(std::move(keys), hold, machine_.loop().clock().now());

@@ -35,6 +35,8 @@ class GuestControl {
   void inject_nmi();
   // Another engine goes on with the guest.
   void exchange_engine(const std::string& name);
+  // Lines of statistics; MonitorError where the engine does not translate.
+  std::string translation_report();
   void send_keys(std::vector<devices::KeyCode> keys, std::chrono::milliseconds hold);
   void dump_memory(const std::string& path, CoreAddresses addresses);
   std::vector<CharacterDevices::Entry> character_devices();

@@ -75,6 +75,7 @@ std::span<const HmpCommands::Topic> HmpCommands::topics() {
       {"tlb", "pages that the page tables map", &HmpCommands::show_tlb},
       {"mtree", "what answers at which physical address", &HmpCommands::show_memory_map},
       {"accel", "the engine that runs guest code", &HmpCommands::show_accelerator},
+      {"jit", "what the translator did", &HmpCommands::show_translator},
       {"irq", "how often each ISA interrupt was raised", &HmpCommands::show_interrupts},
       {"pic", "8259s and I/O APIC", &HmpCommands::show_pic},
       {"lapic", "local APIC of the current processor", &HmpCommands::show_local_apic},

@@ -75,6 +75,7 @@ class HmpCommands {
   std::string show_tlb();
   std::string show_memory_map();
   std::string show_accelerator();
+  std::string show_translator();
   std::string show_interrupts();
   std::string show_pic();
   std::string show_local_apic();

@@ -135,16 +135,18 @@ std::string HmpCommands::show_memory_map() {
 std::string HmpCommands::show_accelerator() {
   return guest_.read_board([this](PcBoard& board) {
     const Machine& machine = guest_.machine();
-    std::string text = fmt::format("{}: {}\n{}", machine.engine().name(), machine.engine_reason(),
-                                   machine.engine().describe());
+    std::string text =
+        fmt::format("{}: {}\n{}", machine.engine().name(), machine.engine_reason(), machine.engine().describe());
     for (unsigned index = 0; index < board.processors.size(); ++index) {
       const cpu::Cpu& cpu = *board.processors[index];
-      text +=
-          fmt::format("CPU #{}: {} instructions interpreted in {} blocks\n", index, cpu.instructions_retired, cpu.blocks_entered);
+      text += fmt::format("CPU #{}: {} instructions interpreted in {} blocks\n", index, cpu.instructions_retired,
+                          cpu.blocks_entered);
     }
     return text;
   });
 }
+
+std::string HmpCommands::show_translator() { return guest_.translation_report(); }
 
 std::string HmpCommands::show_interrupts() {
   return guest_.read_board([](PcBoard& board) {

@@ -80,6 +80,7 @@ std::span<const QmpCommands::Command> QmpCommands::commands() {
       {"query-chardev", {}, true, &QmpCommands::query_character_devices},
       {"query-commands", {}, true, &QmpCommands::query_commands},
       {"query-qmp-schema", {}, true, &QmpCommands::query_schema},
+      {"x-query-jit", {}, true, &QmpCommands::query_translator},
       {"stop", {}, false, &QmpCommands::stop},
       {"cont", {}, false, &QmpCommands::resume},
       {"system_reset", {}, false, &QmpCommands::system_reset},
@@ -174,6 +175,8 @@ Json QmpCommands::query_schema(const Json&) {
   for (const std::string_view event : {"STOP", "RESUME", "POWERDOWN"}) schema.add_event(event, false);
   return schema.take();
 }
+
+Json QmpCommands::query_translator(const Json&) { return {{"human-readable-text", guest_.translation_report()}}; }
 
 Json QmpCommands::stop(const Json&) {
   guest_.stop();

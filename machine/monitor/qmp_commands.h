@@ -50,6 +50,7 @@ class QmpCommands {
   Json query_processors(const Json& arguments);
   Json query_character_devices(const Json& arguments);
   Json query_commands(const Json& arguments);
+  Json query_translator(const Json& arguments);
   Json query_schema(const Json& arguments);
   Json stop(const Json& arguments);
   Json resume(const Json& arguments);

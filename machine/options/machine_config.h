@@ -20,6 +20,7 @@ struct AcceleratorOptions {
   std::string name;                           // interp, jit, tcg, kvm or auto
   std::optional<KernelIrqchip> irqchip = {};  // not given: Off (docs/kvm.md says why)
   jit::JitOptions jit = {};
+  std::string report = {};  // file for the translator's statistics; empty: none
 };
 
 // How the processors hang together (-smp). sockets * cores * threads == maximum.

@@ -62,7 +62,8 @@ std::shared_ptr<const jit::GuestSymbols> read_symbols(const std::string& option,
 }
 
 // -accel jit: its own settings, and QEMU's for tcg.
-void read_translator_settings(jit::JitOptions& jit, const std::string& option, OptionList& list) {
+void read_translator_settings(AcceleratorOptions& accelerator, const std::string& option, OptionList& list) {
+  jit::JitOptions& jit = accelerator.jit;
   constexpr uint64_t kAny = ~uint64_t{0};
   for (std::string_view without_effect : {"thread", "split-wx"}) list.take(without_effect);
   jit.code_bytes = take_number(list, option, "tb-size", jit.code_bytes >> 20, 1, 1024) << 20;
@@ -84,10 +85,14 @@ void read_translator_settings(jit::JitOptions& jit, const std::string& option, O
     jit.regions.wait = true;
     jit.regions.threshold = 1;
   }
+  jit.measurement.tier = list.take_switch("timing").value_or(jit.measurement.tier);
+  jit.measurement.work = list.take_switch("count").value_or(jit.measurement.work);
+  accelerator.report = list.take("report").value_or(accelerator.report);
   if (const auto file = list.take("symbols")) jit.symbols = read_symbols(option, *file);
   std::string possible =
-      "llvm, llvm-threshold, llvm-limit, llvm-threads, llvm-share, page-cache, baseline, tb-size, threshold, limit, block-length, "
-      "links, exit-flags, symbols";
+      "llvm, llvm-threshold, llvm-limit, llvm-threads, llvm-share, page-cache, baseline, tb-size, threshold, limit, "
+      "block-length, "
+      "links, exit-flags, symbols, timing, count, report";
   for (const jit::opt::Pass& pass : jit::opt::passes()) {
     jit.passes.*pass.enabled = list.take_switch(pass.name).value_or(jit.passes.*pass.enabled);
     possible += fmt::format(", {}", pass.name);
@@ -142,7 +147,7 @@ void read_accelerator(Draft& draft, const std::string& option, std::string_view 
     list.finish("kernel-irqchip");
     return;
   }
-  read_translator_settings(draft.config.accelerators.back().jit, option, list);
+  read_translator_settings(draft.config.accelerators.back(), option, list);
 }
 
 void complete_accelerators(Draft& draft) {

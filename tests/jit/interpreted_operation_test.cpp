@@ -52,7 +52,7 @@ TEST_F(InterpretedOperation, ExecutionGoesOnBehindOneThatEndsBlocks) {
   EXPECT_EQ(registers[cpu::kRax], 1u);
   EXPECT_EQ(registers[cpu::kRbx], 1u);
   EXPECT_EQ(registers[cpu::kRip], cpu::CpuFixture::kCode + 15);
-  EXPECT_EQ(jit_.counters.interpret_exits.load(), 0u);
+  EXPECT_EQ(fixture_.cpu->translation_counters.interpret_exits, 0u);
 }
 
 TEST_F(InterpretedOperation, X87InstructionsThatRunOnLeaveTheirResults) {

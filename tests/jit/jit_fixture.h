@@ -72,7 +72,7 @@ class JitFixture : public cpu::SystemFixture {
 
   uint64_t reg(cpu::Register number) const { return cpu->registers[number]; }
   uint64_t word(uint64_t address) { return map.read_value<uint64_t>(address); }
-  bool entered_translations() const { return jit->counters.entries.load() != 0; }
+  bool entered_translations() const { return cpu->translation_counters.entries != 0; }
 
   std::unique_ptr<Jit> jit;
 };

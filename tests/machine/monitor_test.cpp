@@ -379,6 +379,14 @@ TEST_F(MonitorTest, AnotherEngineGoesOnWithTheGuest) {
   }
 }
 
+TEST_F(MonitorTest, OnlyTheTranslatorHasStatistics) {
+  start({"-accel", "jit,threshold=1"});
+  EXPECT_THAT(command("info jit"), StartsWith("translations "));
+  EXPECT_THAT(command("info jit"), HasSubstr("\r\nTLB: misses "));
+  command("accel interp");
+  EXPECT_EQ(command("info jit"), "JIT information is only available with accel=jit\r\n");
+}
+
 TEST_F(MonitorTest, AStoppedGuestStaysStoppedUnderAnotherEngine) {
   start({"-accel", "jit"});
   command("stop");

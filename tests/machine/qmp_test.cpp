@@ -263,6 +263,16 @@ TEST_F(QmpTest, ClientsMayLeaveMidway) {
   EXPECT_EQ(execute("query-status")["return"]["running"], true);
 }
 
+TEST_F(QmpTest, TranslatorStatisticsAreForHumans) {
+  start_negotiated({"-accel", "jit"});
+  const std::string text = execute("x-query-jit")["return"]["human-readable-text"];
+  EXPECT_EQ(text.find("translations "), 0u);
+  execute("x-calco-set-accel", {{"engine", "interp"}});
+  const Json answer = execute("x-query-jit");
+  EXPECT_EQ(error_class(answer), "GenericError");
+  EXPECT_EQ(answer["error"]["desc"], "JIT information is only available with accel=jit");
+}
+
 TEST_F(QmpTest, EngineIsExchanged) {
   start_negotiated({"-accel", "interp"});
   EXPECT_EQ(execute("x-calco-set-accel", {{"engine", "jit"}})["return"], Json::object());

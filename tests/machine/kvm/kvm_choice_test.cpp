@@ -115,6 +115,16 @@ TEST(KvmMachine, HostProcessorModelRuns) {
   EXPECT_EQ(machine.status(), 3);
 }
 
+TEST(KvmMachine, HasNoStatisticsOfATranslator) {
+  CALCO_NEEDS_KVM();
+  const std::string path = MonitoredMachine::path("kvm-monitor");
+  MonitoredMachine guest({0xEB, 0xFE}, {"-accel", "kvm", "-monitor", "unix:" + path + ",server=on,wait=off"});
+  SocketClient client(path);
+  client.receive_until("(calco) ");
+  client.send("info jit\n");
+  EXPECT_THAT(client.receive_until("(calco) "), HasSubstr("JIT information is only available with accel=jit\r\n"));
+}
+
 TEST(KvmMachine, PausesAndGoesOnInALoop) {
   CALCO_NEEDS_KVM();
   // xor eax,eax; l: inc eax; jmp l
