@@ -163,7 +163,11 @@ bool LlvmCompiler::link(llvm::Module& module, const std::vector<Thunk>& thunks, 
   const Stopwatch watch(counters_.link_time);
   result.linked = link_object(object, thunks, Lowering::kFunctionName, memory_, refusal_);
   if (result.linked == nullptr) return false;
-  if (options_.dump_code) options_.dump_code(result.bytes());
+  if (options_.dump_code) {
+    const std::span<const uint8_t> bytes = result.bytes();
+    const auto thunks_size = static_cast<const uint8_t*>(result.entry()) - bytes.data();
+    options_.dump_code(bytes.subspan(static_cast<size_t>(thunks_size)));
+  }
   return true;
 }
 

@@ -127,8 +127,9 @@ Jit::Jit(const JitOptions& options, cpu::ProcessorGroup& processors, const Cpu& 
   }
   if (log_.enabled(LogItem::OutAsm) && any.environment().disassemble) {
     regions.llvm.dump_code = [this, disassemble = any.environment().disassemble](std::span<const uint8_t> code) {
-      log_.print(LogItem::OutAsm, "OUT of LLVM: {} bytes\n{}", code.size(),
-                 disassemble(code.data(), code.size(), decode::CodeSize::Bits64, 0));
+      log_.print(
+          LogItem::OutAsm, "OUT of LLVM: {} bytes\n{}", code.size(),
+          disassemble(code.data(), code.size(), decode::CodeSize::Bits64, reinterpret_cast<uint64_t>(code.data())));
     };
   }
   regions_ = std::make_unique<RegionTier>(regions, layout_, entries_, mutex_, cache_, log_, perf_map_.get());

@@ -92,6 +92,11 @@ void read_log_items(Draft& draft, const std::string& option, std::string_view va
     draft.answer =
         "Log items (comma separated):\n"
         "in_asm        guest code when it is first decoded\n"
+        "op            each block as the translator's intermediate code\n"
+        "op_opt        the same after the optimization passes\n"
+        "out_asm       host code of each translation\n"
+        "llvm          regions of the optimizing tier, and LLVM's code for them\n"
+        "jit           statistics of translation at exit\n"
         "int           interrupts and exceptions\n"
         "exec          every block of guest code that is entered\n"
         "cpu           registers before every block\n"

@@ -55,7 +55,7 @@ constexpr auto kOptions = std::to_array<Option>({
     {"version", "", "the version", read_version},
     {"M", "pc[,accel=,smm=,hpet=,acpi=,graphics=]", "the machine; 'help' lists them", read_machine},
     {"machine", "pc[,...]", "the same", read_machine},
-    {"accel", "interp|jit|kvm[,kernel-irqchip=]|auto", "the engine that runs guest code", read_accelerator},
+    {"accel", "interp|jit|kvm|auto[,setting=value...]", "the engine that runs guest code", read_accelerator},
     {"enable-kvm", "", "the same as -accel kvm", read_enable_kvm},
     {"cpu", "model[,+feature][,-feature]", "the processor model", read_cpu},
     {"smp", "[cpus=]n[,maxcpus=,sockets=,cores=,threads=]", "number of processors, 1 to 16", read_processors},

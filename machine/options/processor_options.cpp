@@ -79,6 +79,8 @@ void read_translator_settings(AcceleratorOptions& accelerator, const std::string
   jit.regions.limit = take_number(list, option, "llvm-limit", jit.regions.limit, 0, kAny);
   jit.regions.threads = static_cast<unsigned>(take_number(list, option, "llvm-threads", jit.regions.threads, 1, 64));
   jit.regions.share = static_cast<unsigned>(take_number(list, option, "llvm-share", jit.regions.share, 0, 100000));
+  jit.regions.llvm.optimise = list.take_switch("llvm-passes").value_or(jit.regions.llvm.optimise);
+  jit.regions.llvm.fast_code = list.take_switch("llvm-fast-code").value_or(jit.regions.llvm.fast_code);
   jit.regions.llvm.page_cache = list.take_switch("page-cache").value_or(jit.regions.llvm.page_cache);
   // Without the baseline whatever it would execute is compiled by LLVM first.
   if (!list.take_switch("baseline").value_or(true)) {
@@ -90,9 +92,8 @@ void read_translator_settings(AcceleratorOptions& accelerator, const std::string
   accelerator.report = list.take("report").value_or(accelerator.report);
   if (const auto file = list.take("symbols")) jit.symbols = read_symbols(option, *file);
   std::string possible =
-      "llvm, llvm-threshold, llvm-limit, llvm-threads, llvm-share, page-cache, baseline, tb-size, threshold, limit, "
-      "block-length, "
-      "links, exit-flags, symbols, timing, count, report";
+      "llvm, llvm-threshold, llvm-limit, llvm-threads, llvm-share, llvm-passes, llvm-fast-code, page-cache, baseline, "
+      "tb-size, threshold, limit, block-length, links, exit-flags, symbols, timing, count, report";
   for (const jit::opt::Pass& pass : jit::opt::passes()) {
     jit.passes.*pass.enabled = list.take_switch(pass.name).value_or(jit.passes.*pass.enabled);
     possible += fmt::format(", {}", pass.name);

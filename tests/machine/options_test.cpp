@@ -183,6 +183,24 @@ TEST(CommandLine, AcceleratorsAreListedInTheOrderOfPreference) {
   EXPECT_THAT(accelerators({"-nographic"}), ElementsAre("auto"));
 }
 
+TEST(CommandLine, TranslatorSettings) {
+  const jit::JitOptions jit = config({"-accel", "jit,llvm-passes=off,fold=off,timing=on"}).accelerators[0].jit;
+  EXPECT_FALSE(jit.regions.llvm.optimise);
+  EXPECT_FALSE(jit.passes.fold);
+  EXPECT_TRUE(jit.measurement.tier);
+  EXPECT_EQ(config({"-accel", "jit,report=x"}).accelerators[0].report, "x");
+  EXPECT_THAT(error({"-accel", "jit,turbo=on"}), AllOf(HasSubstr("'turbo'"), HasSubstr("dead-flags"),
+                                                       HasSubstr("llvm-passes"), ::testing::Not(HasSubstr("\n"))));
+}
+
+TEST(CommandLine, EveryLogItemIsInTheHelp) {
+  const std::string help = *parse({"-d", "help"}).answer;
+  for (const char* item : {"in_asm", "op", "op_opt", "out_asm", "llvm", "jit"}) {
+    EXPECT_THAT(help, HasSubstr(fmt::format("\n{} ", item)));
+    EXPECT_NE(config({"-d", item, "-nographic"}).log_items, 0u);
+  }
+}
+
 TEST(CommandLine, PerfMapAndItsSymbols) {
   EXPECT_TRUE(config({"-perfmap", "-nographic"}).perf_map);
   EXPECT_FALSE(config({"-nographic"}).perf_map);
