@@ -23,21 +23,25 @@ constexpr uint32_t kNothing = 100;       // no index
 constexpr uint32_t kPage = 200;          // PageBase and a displacement: + the page it leads to
 constexpr uint32_t kSegmentBase = 1000;  // + the segment
 constexpr uint32_t kUnknown = 10000;     // + a number of its own
-constexpr uint64_t kSmallTable = 2048;   // bytes
+constexpr uint64_t kPageOffset = 0xFFF;
 using Key = std::pair<uint32_t, uint32_t>;
 
 // The number, and the value behind all displacements; for a register as the block finds it, kNoValue.
 struct Origin {
   uint32_t number = kNothing;
   ir::Value root = ir::kNoValue;
-  bool small = false;  // an index that cannot lead far: into a table of 256 entries, say
+  bool small = false;  // an index that cannot lead out of the base's page: into a table of 256 entries, say
 };
 
 class BlockAddresses {
  public:
-  BlockAddresses(const ir::Block& block, int64_t page_start, uint32_t& next_unknown)
-      : block_(block), page_start_(page_start), register_of_(block.code.size(), kNothing), next_unknown_(next_unknown) {
-    for (const ir::Instruction& instruction : block.code) {
+  BlockAddresses(const Region& region, size_t number, uint32_t& next_unknown)
+      : block_(region.blocks[number]),
+        registers_(region.registers),
+        page_start_(region.page_start(number)),
+        register_of_(block_.code.size(), kNothing),
+        next_unknown_(next_unknown) {
+    for (const ir::Instruction& instruction : block_.code) {
       if (instruction.opcode == Opcode::SetRegister) register_of_[instruction.arguments[0]] = instruction.auxiliary;
     }
   }
@@ -48,9 +52,13 @@ class BlockAddresses {
     const auto displacement = static_cast<int64_t>(instruction.immediate);
     const ir::Value base = instruction.arguments[0];
     const ir::Value index = instruction.arguments[1];
+    const Origin base_origin = base == ir::kNoValue ? Origin{} : origin(base, displacement);
     Origin index_origin = index == ir::kNoValue ? Origin{} : origin(index, 0);
-    index_origin.small = index != ir::kNoValue && largest(index) * instruction.auxiliary < kSmallTable;
-    return {base == ir::kNoValue ? Origin{} : origin(base, displacement), index_origin};
+    if (index != ir::kNoValue && base_origin.number < kRegisters) {
+      const uint64_t begin = registers_[base_origin.number] + instruction.immediate;
+      index_origin.small = (begin & kPageOffset) + largest(index) * instruction.auxiliary <= kPageOffset;
+    }
+    return {base_origin, index_origin};
   }
 
   // The register plus a constant.
@@ -91,6 +99,7 @@ class BlockAddresses {
   }
 
   const ir::Block& block_;
+  const std::array<uint64_t, 16>& registers_;
   const int64_t page_start_;           // from the region's first page
   std::vector<uint32_t> register_of_;  // the register that a value is written to
   uint32_t& next_unknown_;
@@ -170,7 +179,7 @@ PageGroups::PageGroups(const Region& region, const RegionGraph& graph, bool enab
   std::vector<BlockAddresses> addresses;
   std::vector<VariableSet> jumping;
   for (size_t number = 0; number < region.blocks.size(); ++number) {
-    addresses.emplace_back(region.blocks[number], region.page_start(number), next_unknown);
+    addresses.emplace_back(region, number, next_unknown);
     jumping.push_back(registers_that_jump(region.blocks[number], addresses.back()));
   }
   jumping = jumps_on_way_round(graph, jumping);

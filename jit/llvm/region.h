@@ -1,6 +1,7 @@
 // What the optimising tier compiles at once.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <vector>
 
@@ -24,6 +25,9 @@ struct Region {
   // For each block that ends in an indirect jump or call: blocks that it was seen to go to. Guesses, as are the returns
   // that the compiler itself leads behind the region's calls: the code compares.
   std::vector<std::vector<size_t>> indirect_targets = {};
+
+  // The general registers when the region was formed, at its entry: what loops do not change is still so.
+  std::array<uint64_t, 16> registers = {};
 
   // Of a block's first byte, counted from the first byte of the first block's page.
   int64_t place(size_t block) const { return page_start(block) + blocks[block].page_offset; }

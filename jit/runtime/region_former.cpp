@@ -42,6 +42,7 @@ void RegionFormer::run() {
     waiting_.pop_front();
   }
   resolve_indirect_targets();
+  std::copy_n(std::begin(cpu_.registers), region.registers.size(), region.registers.begin());
 }
 
 const std::optional<RegionFormer::Page>& RegionFormer::page(int32_t distance) {
