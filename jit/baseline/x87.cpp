@@ -56,6 +56,7 @@ void Emitter::emit_host_x87(const Instruction& instruction) {
       host_flags_ = {};
       [[fallthrough]];
     case Argument::None:
+      if (x87.gives_status) break;  // FNSTSW AX would take a guest register
       db(x87.opcode);
       if (x87.opcode != HostX87Instruction::kWait) db(x87.modrm);
       break;
@@ -78,7 +79,6 @@ void Emitter::emit_x87_result(const HostX87Instruction& x87) {
     and_(result.cvt32(), static_cast<uint32_t>(cpu::rflags::kCf | cpu::rflags::kPf | cpu::rflags::kZf));
     host_flags_ = {};
   } else {
-    // FNSTSW AX would take a guest register.
     fnstsw(word[rsp + frame_slot(0)]);
     movzx(result.cvt32(), word[rsp + frame_slot(0)]);
   }

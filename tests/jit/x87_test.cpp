@@ -145,6 +145,19 @@ TEST(TranslatedX87, StatusWordGoesToAxAlone) {
   EXPECT_EQ(ending.registers[kRax], 0x1122334455663100u);  // TOP 6, C0
 }
 
+// The comparison is made where its answer is used.
+TEST(TranslatedX87, StatusWordLeavesAxToAComparisonInFront) {
+  const Ending ending = expect_as_interpreted([](GuestCode& code) {
+    code.mov(eax, 2);
+    code.mov(ebx, 1);
+    code.xor_(edx, edx);
+    code.cmp(ebx, eax);
+    code.fnstsw(ax);
+    code.sbb(dl, dh);
+  });
+  EXPECT_EQ(ending.registers[kRdx], 0xFFu);
+}
+
 TEST(TranslatedX87, StackFaultsAreThoseOfTheInterpreter) {
   expect_as_interpreted([](GuestCode& code) {
     for (unsigned i = 0; i < 9; ++i) code.fld1();
