@@ -1,5 +1,6 @@
 // Where a block begins, ends, and may be left in between.
 #include "cpu/exec/block_cache.h"
+#include "cpu/mmu/tlb.h"
 #include "jit/baseline/emitter.h"
 #include "jit/runtime/helpers.h"
 
@@ -198,11 +199,34 @@ void Emitter::emit_bail_if(const Instruction& instruction) {
   const Value condition = instruction.arguments[0];
   if (is_constant(condition) && constant(condition) == 0) return;
   settle_flags();
+  add_bail(instruction, is_constant(condition) ? jump_near() : jump_if(emit_test(condition)));
+}
+
+void Emitter::add_bail(const Instruction& instruction, size_t jump) {
   Cold cold{.kind = Cold::Kind::Bail};
-  cold.jump = is_constant(condition) ? jump_near() : jump_if(emit_test(condition));
+  cold.jump = jump;
   cold.page_offset = block_.guest[instruction.guest].page_offset;
   cold.vectors_dirty = vectors_dirty_;
   cold_.push_back(cold);
+}
+
+void Emitter::emit_bail_unless_next_page(const Instruction& instruction) {
+  constexpr uint8_t kNotEqual = 5;
+  constexpr int kPageBytes = 4096;
+  settle_flags();
+  const Reg64 linear = allocate();
+  const Reg64 entry = allocate();
+  mov(linear, ptr[host::guest_register(cpu::kRip)]);
+  add(linear, kPageBytes);
+  mov(entry, linear);
+  shift_to_tlb_entry(entry);
+  cmp(linear, ptr[entry + offsetof(cpu::TlbEntry, execute)]);
+  add_bail(instruction, jump_if(kNotEqual));
+  add(linear, ptr[entry + offsetof(cpu::TlbEntry, addend)]);
+  mov(entry, instruction.immediate);
+  cmp(linear, entry);
+  add_bail(instruction, jump_if(kNotEqual));
+  host_flags_ = {};
 }
 
 void Emitter::emit_interpret(const Instruction& instruction) {

@@ -211,6 +211,9 @@ class Emitter : public Xbyak::CodeGenerator {
   void emit_bail_if(const Instruction& instruction);
   void emit_interpret(const Instruction& instruction);
   void record_target();
+  void add_bail(const Instruction& instruction, size_t jump);
+  void emit_bail_unless_next_page(const Instruction& instruction);
+  void shift_to_tlb_entry(const Reg64& address);
   void emit_interpret_at_end();
   void emit_probe();  // exact RIP in r10
   void emit_cold();

@@ -108,6 +108,8 @@ void Emitter::emit_instruction() {
       return mfence();
     case Opcode::BailIf:
       return emit_bail_if(instruction);
+    case Opcode::BailUnlessNextPage:
+      return emit_bail_unless_next_page(instruction);
     case Opcode::Interpret:
       return emit_interpret(instruction);
     case Opcode::HostVector:

@@ -6,10 +6,22 @@
 
 namespace calco::jit::baseline {
 
+namespace {
+
+constexpr int kEntryShift = 5, kPageShift = 12;
+static_assert(sizeof(cpu::TlbEntry) == 1 << kEntryShift);
+
+}  // namespace
+
+// From a linear address to its page's entry.
+void Emitter::shift_to_tlb_entry(const Reg64& address) {
+  shr(address, kPageShift - kEntryShift);
+  and_(address.cvt32(), static_cast<uint32_t>((cpu::kTlbEntries - 1) << kEntryShift));
+  add(address, ptr[host::state(layout_.tlb)]);
+}
+
 // As load_linear() in cpu/mmu/access.h: the entry's tag must be the page of the access's last byte.
 Emitter::Lookup Emitter::emit_lookup(Value linear, unsigned bytes, int tag_offset, unsigned alignment) {
-  static_assert(sizeof(cpu::TlbEntry) == 32);
-  constexpr int kEntryShift = 5, kPageShift = 12;
   // A misaligned address leaves before all registers are taken.
   alignment > 1 ? settle_flags() : settle_flags_before_leaving();
   const Reg64 address = in_register(linear);
@@ -20,9 +32,7 @@ Emitter::Lookup Emitter::emit_lookup(Value linear, unsigned bytes, int tag_offse
     misaligned = jump_if(5);
   }
   mov(entry, address);
-  shr(entry, kPageShift - kEntryShift);
-  and_(entry.cvt32(), static_cast<uint32_t>((cpu::kTlbEntries - 1) << kEntryShift));
-  add(entry, ptr[host::state(layout_.tlb)]);
+  shift_to_tlb_entry(entry);
   const Reg64 page = allocate();
   if (bytes > 1 && alignment != bytes) {
     lea(page, ptr[address + static_cast<int>(bytes - 1)]);

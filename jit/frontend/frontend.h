@@ -16,6 +16,9 @@ struct CodeSource {
   uint32_t mode_key = 0;           // cpu/exec/block_cache.h; 64-bit code
   const decode::FeatureSet& features;
   unsigned maximum_instructions = 64;
+  // Where the first instruction runs over the page's end, and is translated alone: the guest's memory at the page
+  // behind it, whose first bytes `bytes` goes on with. Else null.
+  const uint8_t* next_page = nullptr;
 };
 
 // Fills `block` with the code up to and with the first control transfer, or up to the first instruction that only the

@@ -57,6 +57,11 @@ class Emitter : public ir::Builder {
   ir::Value load_host(ir::Type type, ir::Value host) { return operation(ir::Opcode::LoadHost, type, host); }
   void store_host(ir::Value host, ir::Value value) { operation(ir::Opcode::StoreHost, ir::Type::Void, host, value); }
 
+  void bail_unless_next_page(const uint8_t* memory) {
+    append(ir::Opcode::BailUnlessNextPage, ir::Type::Void, {ir::kNoValue, ir::kNoValue, ir::kNoValue}, 0,
+           reinterpret_cast<uint64_t>(memory));
+  }
+
   // --- x87
   // The host's x87 unit holds the guest's registers from here on.
   void enter_x87();

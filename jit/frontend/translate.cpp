@@ -123,6 +123,10 @@ bool BlockTranslator::run() {
   block_.mode_key = source_.mode_key;
   block_.page_offset = source_.memory_offset & kPageMask;
   while (add_instruction()) {
+    if (source_.next_page != nullptr) {
+      end(Opcode::Jump);
+      break;
+    }
   }
   return translated_any_;
 }
@@ -133,16 +137,20 @@ bool BlockTranslator::add_instruction() {
     return false;
   }
   Instruction instruction;
-  if (decode::decode(rest(), decode::CodeSize::Bits64, source_.features, instruction) != decode::Status::Ok) {
-    end(Opcode::Leave);
+  const decode::Status status = decode::decode(rest(), decode::CodeSize::Bits64, source_.features, instruction);
+  if (status != decode::Status::Ok) {
+    // What runs into the next page is a block of its own.
+    end(status == decode::Status::NeedMoreBytes ? Opcode::Jump : Opcode::Leave);
     return false;
   }
   instruction.code_64 = true;
   const size_t operations = block_.code.size();
   const size_t vectors = block_.vectors.size(), x87 = block_.x87.size();
   emit_.begin(instruction, offset());
+  if (source_.next_page != nullptr) emit_.bail_unless_next_page(source_.next_page);
   Outcome outcome = translate_instruction(emit_);
   if (outcome == Outcome::Interpret) {
+    if (source_.next_page != nullptr) return false;
     block_.code.resize(operations);
     block_.vectors.resize(vectors);
     block_.x87.resize(x87);

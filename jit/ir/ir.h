@@ -123,7 +123,7 @@ struct Block {
   uint64_t memory_offset = 0;  // of the first byte of code (machine/core/guest_memory.h)
   uint32_t mode_key = 0;       // cpu/exec/block_cache.h
   uint16_t page_offset = 0;    // of the first byte in its page
-  uint16_t byte_length = 0;    // guest code; all of it in one page
+  uint16_t byte_length = 0;    // guest code; in one page, but for what BailUnlessNextPage guards
   // What is at the end's target (of a Jump, or of a taken Branch), and behind a Branch not taken, overwrites all six
   // flags before anything can see them: the block need not leave them right there.
   bool flags_dead_if_taken = false;

@@ -132,6 +132,8 @@ constexpr Syntax make(Opcode opcode) {
     case Opcode::ClearUpperVectors:
       return row(kVoid);
 
+    case Opcode::BailUnlessNextPage:
+      return row(kVoid, {}, Auxiliary::None, Immediate::Constant);
     case Opcode::BailIf:
       return row(kVoid, {kI1});
     case Opcode::Interpret:

@@ -40,12 +40,16 @@ class Verifier {
     if (!good) complain(otherwise);
   }
 
+  bool guards_next_page() const {
+    return block_.guest.size() == 1 && block_.code.front().opcode == Opcode::BailUnlessNextPage;
+  }
+
   void check_guest_instructions() {
     unsigned next = block_.page_offset;
     for (const GuestInstruction& guest : block_.guest) {
       if (guest.page_offset < next) messages_.push_back("guest instructions overlap or are out of order");
       next = guest.page_offset + guest.length;
-      if (next > kPageBytes) messages_.push_back("guest instruction outside of the page");
+      if (next > kPageBytes && !guards_next_page()) messages_.push_back("guest instruction outside of the page");
     }
     if (block_.guest.empty() || block_.guest.size() > 256) messages_.push_back("number of guest instructions");
   }

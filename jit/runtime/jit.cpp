@@ -59,6 +59,17 @@ class TranslatorTier {
 struct Jit::Source {
   uint64_t memory_offset;
   uint32_t mode_key;
+  uint64_t second_page;  // memory offset of the page that the first instruction runs into, or Translation::kNowhere
+
+  bool runs_over() const { return second_page != Translation::kNowhere; }
+  // The page, and what the first instruction may have of the second.
+  void read(const GuestMemory& memory, std::vector<uint8_t>& bytes) const {
+    const uint8_t* page = memory.data() + (memory_offset & kPageMask);
+    bytes.assign(page, page + kPageSize);
+    const uint8_t* second = memory.data() + second_page;
+    if (runs_over()) bytes.insert(bytes.end(), second, second + kMaximumInstructionLength);
+  }
+  uint64_t begin(const CodeRange& range) const { return begin_of(range, memory_offset, second_page); }
 };
 
 struct Jit::Worker {
@@ -67,6 +78,7 @@ struct Jit::Worker {
   std::vector<uint8_t> bytes;  // the guest code as it was when it was translated
   std::vector<CodeRange> ranges;
   std::vector<uint8_t> code;  // of the ranges
+  std::vector<uint8_t> now;   // the same a moment later
 };
 
 namespace {
@@ -154,7 +166,7 @@ void Jit::return_worker(std::unique_ptr<Worker> worker) {
 // --- Translating -----------------------------------------------------------------------------------------------------
 
 const cpu::TranslatedCode* Jit::translate(Cpu& cpu, const cpu::Block& block) {
-  const Source source{block.memory_offset, block.mode_key};
+  const Source source{block.memory_offset, block.mode_key, block.second_page};
   {
     std::lock_guard lock(mutex_);
     if (Translation* known = cache_.find(source.memory_offset, source.mode_key)) return known;
@@ -167,34 +179,32 @@ const cpu::TranslatedCode* Jit::translate(Cpu& cpu, const cpu::Block& block) {
 }
 
 Translation* Jit::translate_source(Cpu& cpu, const Source& source) {
-  GuestMemory& memory = cpu.environment().memory_map.memory();
-  const uint8_t* live = memory.data() + source.memory_offset;
-  const size_t in_page = kPageSize - source.memory_offset % kPageSize;
+  const GuestMemory& memory = cpu.environment().memory_map.memory();
   std::unique_ptr<Worker> worker = take_worker();
-  const uint8_t* page = live - source.memory_offset % kPageSize;
-  worker->bytes.assign(page, page + kPageSize);
+  source.read(memory, worker->bytes);
   ir::Block& block = worker->block;
   const decode::FeatureSet& features = cpu.model().features();
-  const CodeSource code{std::span(worker->bytes).last(in_page), source.memory_offset, source.mode_key, features,
-                        options_.maximum_instructions};
+  const CodeSource code{std::span(worker->bytes).subspan(source.memory_offset % kPageSize),
+                        source.memory_offset,
+                        source.mode_key,
+                        features,
+                        options_.maximum_instructions,
+                        source.runs_over() ? memory.data() + source.second_page : nullptr};
   Translation* translation = nullptr;
   StopWatch watch;
   const bool translated = jit::translate(code, block);
   if (translated) {
-    worker->ranges.assign(1, {block.page_offset, block.byte_length});
-    if (options_.exit_flags) look_behind(block, worker->bytes, features, worker->ranges);
+    note_ranges(source, block, features, worker->bytes, worker->ranges);
     copy_ranges(worker->ranges, worker->bytes.data(), worker->code);
   }
   count(counters_.frontend_time, watch.lap());
   if (translated) {
     // From here on stores to these bytes are seen. Bytes that changed meanwhile are left to the interpreter, which
     // will ask again.
-    for (const CodeRange& range : worker->ranges) {
-      cpu.blocks().protect((source.memory_offset & kPageMask) + range.page_offset, range.size);
-    }
-    std::vector<uint8_t>& now = worker->bytes;
-    copy_ranges(worker->ranges, page, now);
-    if (now == worker->code) {
+    for (const CodeRange& range : worker->ranges) cpu.blocks().protect(source.begin(range), range.size);
+    source.read(memory, worker->bytes);
+    copy_ranges(worker->ranges, worker->bytes.data(), worker->now);
+    if (worker->now == worker->code) {
       if (log_.enabled(LogItem::Op)) log_.print(LogItem::Op, "OP:\n{}", ir::print(block));
       opt::optimize(block, options_.passes, worker->scratch);
       if (log_.enabled(LogItem::OpOpt)) log_.print(LogItem::OpOpt, "OP after optimization:\n{}", ir::print(block));
@@ -209,6 +219,18 @@ Translation* Jit::translate_source(Cpu& cpu, const Source& source) {
   return translation;
 }
 
+// What the translation depends on: its own code, and what is looked at behind it.
+void Jit::note_ranges(const Source& source, ir::Block& block, const decode::FeatureSet& features,
+                      std::span<const uint8_t> page, std::vector<CodeRange>& ranges) const {
+  if (!source.runs_over()) {
+    ranges.assign(1, {block.page_offset, block.byte_length});
+    if (options_.exit_flags) look_behind(block, page, features, ranges);
+    return;
+  }
+  const auto in_page = static_cast<uint16_t>(kPageSize - block.page_offset);
+  ranges = {{block.page_offset, in_page}, {kPageSize, static_cast<uint16_t>(block.byte_length - in_page)}};
+}
+
 // Compiles and makes known. The lock is let go where the cache is full.
 Translation* Jit::publish(Cpu& cpu, const Source& source, const Worker& worker, std::unique_lock<std::mutex>& lock) {
   const ir::Block& block = worker.block;
@@ -217,12 +239,16 @@ Translation* Jit::publish(Cpu& cpu, const Source& source, const Worker& worker, 
   const size_t in_page = kPageSize - source.memory_offset % kPageSize;
   // Whoever stored to the code since it was marked has taken the marks away, and found nothing to drop yet.
   const auto still_marked = [&] {
-    uint64_t marks = 0;
-    for (const CodeRange& range : worker.ranges) marks |= GuestMemory::granule_mask(range.page_offset, range.size);
-    return (memory.code_granules(source.memory_offset) & marks) == marks;
+    return std::ranges::all_of(worker.ranges, [&](const CodeRange& range) {
+      const uint64_t begin = source.begin(range);
+      const uint64_t marks = GuestMemory::granule_mask(begin, range.size);
+      return (memory.code_granules(begin) & marks) == marks;
+    });
   };
   if (!still_marked()) return nullptr;
-  if (Translation* revived = cache_.revive(source.memory_offset, source.mode_key, live, in_page)) return revived;
+  if (!source.runs_over()) {
+    if (Translation* revived = cache_.revive(source.memory_offset, source.mode_key, live, in_page)) return revived;
+  }
   const baseline::Options baseline_options{.count_entries = regions_ != nullptr,
                                            .hot_threshold = options_.regions.threshold,
                                            .measurement = options_.measurement};
@@ -239,6 +265,7 @@ Translation* Jit::publish(Cpu& cpu, const Source& source, const Worker& worker, 
     }
     if (!still_marked()) return nullptr;
     translation->memory_offset = source.memory_offset;
+    translation->second_page = source.second_page;
     translation->mode_key = source.mode_key;
     translation->byte_length = block.byte_length;
     translation->guest_instructions = static_cast<uint16_t>(block.guest.size());

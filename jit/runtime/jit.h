@@ -65,6 +65,8 @@ class Jit final : public cpu::Translator {
   struct Worker;  // what a translation in progress uses, one a thread at a time
 
   Translation* translate_source(cpu::Cpu& cpu, const Source& source);
+  void note_ranges(const Source& source, ir::Block& block, const decode::FeatureSet& features,
+                   std::span<const uint8_t> page, std::vector<CodeRange>& ranges) const;
   Translation* publish(cpu::Cpu& cpu, const Source& source, const Worker& worker, std::unique_lock<std::mutex>& lock);
   const cpu::TranslatedCode* follow(cpu::Cpu& cpu, Link& link);
   void make_room(cpu::Cpu& cpu);

@@ -9,6 +9,7 @@
 
 #include "cpu/exec/op.h"
 #include "cpu/exec/translation.h"
+#include "machine/core/guest_memory.h"
 
 namespace calco::jit {
 
@@ -27,15 +28,24 @@ struct Link {
 
 constexpr unsigned kRecordedTargets = 32;
 
-// Guest code in the translation's page that it depends on.
+// Guest code that a translation depends on, in its page; or, with an offset beyond that, in its second page.
 struct CodeRange {
   uint16_t page_offset = 0;
   uint16_t size = 0;
 };
 
+// Where the range begins, as a memory offset. Both offsets are the translation's.
+inline uint64_t begin_of(const CodeRange& range, uint64_t memory_offset, uint64_t second_page) {
+  return range.page_offset < kPageSize ? (memory_offset & kPageMask) + range.page_offset
+                                       : second_page + range.page_offset - kPageSize;
+}
+
 // Host code for one block of guest code. Owned by the TranslationCache; described there.
 struct Translation : cpu::TranslatedCode {
+  static constexpr uint64_t kNowhere = ~uint64_t{0};
+
   uint64_t memory_offset = 0;
+  uint64_t second_page = kNowhere;  // memory offset of the page that its only instruction runs into
   uint32_t mode_key = 0;
   uint16_t byte_length = 0;
   uint16_t guest_instructions = 0;

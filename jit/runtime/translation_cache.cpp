@@ -38,6 +38,9 @@ Translation& TranslationCache::insert(std::unique_ptr<Translation> owned) {
   if (translation.better_code != nullptr) std::memcpy(&translation.body_bytes, code_.writable(translation.body), 8);
   known_[key(translation.memory_offset, translation.mode_key)] = &translation;
   pages_[translation.memory_offset / kPageSize].push_back(&translation);
+  if (translation.second_page != Translation::kNowhere) {
+    pages_[translation.second_page / kPageSize].push_back(&translation);
+  }
   segments_[translation.segment].push_back(std::move(owned));
   translation.alive = true;
   ++counters.translations;
@@ -141,21 +144,34 @@ void TranslationCache::code_changes(uint64_t memory_offset, uint64_t size) {
   const uint64_t end = (memory_offset + size + kCodeGranule - 1) & ~(kCodeGranule - 1);
   std::erase_if(page->second, [&](Translation* translation) {
     const bool meets = std::ranges::any_of(translation->ranges, [&](const CodeRange& range) {
-      const uint64_t begin = (translation->memory_offset & kPageMask) + range.page_offset;
+      const uint64_t begin = begin_of(range, translation->memory_offset, translation->second_page);
       return begin < end && begin + range.size > first;
     });
     if (!meets) return false;
     kill(*translation);
-    sleeping_.emplace(sleep_key(*translation), translation);
+    if (translation->second_page == Translation::kNowhere) {
+      sleeping_.emplace(sleep_key(*translation), translation);
+    } else {
+      forget_pages(*translation, page->first);
+    }
     ++counters.invalidations;
     return true;
   });
 }
 
+// Takes it out of the lists of its pages, but for that of `but`.
+void TranslationCache::forget_pages(Translation& translation, uint64_t but) {
+  for (const uint64_t page : {translation.memory_offset / kPageSize, translation.second_page / kPageSize}) {
+    if (const auto found = pages_.find(page); page != but && found != pages_.end()) {
+      std::erase(found->second, &translation);
+    }
+  }
+}
+
 void TranslationCache::evict(unsigned segment) {
   for (const std::unique_ptr<Translation>& translation : segments_[segment]) {
     if (translation->alive) {
-      std::erase(pages_[translation->memory_offset / kPageSize], translation.get());
+      forget_pages(*translation, Translation::kNowhere);
       kill(*translation);
     }
     ++counters.evictions;

@@ -56,6 +56,7 @@ class TranslationCache {
  private:
   std::unique_ptr<Translation> wake(Translation& old, uint64_t memory_offset);
   void kill(Translation& translation);
+  void forget_pages(Translation& translation, uint64_t but);
   void disconnect_incoming(Translation& translation);
   void set_target(Link& link, const uint8_t* target);
   void write_entry(Translation& translation, uint64_t bytes);

@@ -243,6 +243,61 @@ TEST_F(SelfModifyingCode, AnInstructionAcrossPagesFollowsItsSecondPage) {
   EXPECT_EQ(reg(kRax), 0x22221111u);
 }
 
+// A loop around an instruction that begins in one page and ends in the next, both of which hold nothing else of it.
+class AcrossPages : public SelfModifyingCode {
+ protected:
+  static constexpr uint64_t kFirst = 0x400000, kSecond = 0x401000;
+  static constexpr uint64_t kLoop = kPages + 0x1000 - 4;
+
+  AcrossPages() {
+    map_page(0, kFirst);
+    map_page(1, kSecond);
+    GuestCode code;
+    Xbyak::Label again;
+    code.L(again);
+    code.nop();
+    code.mov(eax, 0x11111111);  // two bytes of it in the second page
+    code.dec(ecx);
+    code.jnz(again);
+    code.hlt();
+    load_code(code.bytes().first(4), kFirst + 0x1000 - 4);
+    load_code(code.bytes().subspan(4), kSecond);
+  }
+  void run_loop(uint32_t times) {
+    cpu->registers[kRcx] = times;
+    run(kLoop);
+  }
+};
+
+TEST_F(AcrossPages, TheInstructionIsTranslated) {
+  run_loop(10);
+  const uint64_t interpreted = cpu->instructions_retired;
+  run_loop(1000);
+  EXPECT_LT(cpu->instructions_retired - interpreted, 100u);
+  EXPECT_EQ(reg(kRax), 0x11111111u);
+}
+
+TEST_F(AcrossPages, AStoreIntoItsSecondPageChangesIt) {
+  run_loop(10);
+  map.write_value<uint8_t>(kSecond, 0x33);
+  run_loop(10);
+  EXPECT_EQ(reg(kRax), 0x11331111u);
+  map.write_value<uint8_t>(kFirst + 0xFFE, 0x44);
+  run_loop(10);
+  EXPECT_EQ(reg(kRax), 0x11331144u);
+}
+
+TEST_F(AcrossPages, ARemapOfItsSecondPageChangesIt) {
+  run_loop(10);
+  load_code({0x22, 0x22, 0xF4}, 0x402000);
+  map_page(1, 0x402000);
+  run_loop(10);
+  EXPECT_EQ(reg(kRax), 0x22221111u);
+  map_page(1, kSecond);
+  run_loop(10);
+  EXPECT_EQ(reg(kRax), 0x11111111u);
+}
+
 // --- Somebody else's stores ------------------------------------------------------------------------------------------
 
 // A function that is called in a loop until it answers 2.
