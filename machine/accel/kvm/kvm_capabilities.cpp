@@ -73,6 +73,8 @@ KvmCapabilities read_capabilities(int descriptor) {
   found.pit = has(KVM_CAP_PIT_STATE2);
   found.exit_on_emulation_failure = has(KVM_CAP_EXIT_ON_EMULATION_FAILURE);
   found.machine_check = has(KVM_CAP_MCE);
+  found.guest_debug = has(KVM_CAP_SET_GUEST_DEBUG);
+  found.hardware = host_virtualizes();
   return found;
 }
 

@@ -19,6 +19,8 @@ struct KvmCapabilities {
   bool pit = false;
   bool exit_on_emulation_failure = false;
   bool machine_check = false;
+  bool guest_debug = false;
+  bool hardware = false;  // see host_virtualizes()
 };
 
 // /dev/kvm, opened.

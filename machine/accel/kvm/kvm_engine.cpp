@@ -154,6 +154,10 @@ std::string KvmEngine::describe() const {
     if (counters.smm_instructions != 0) {
       text += fmt::format("  interpreted in SMM or with A20 closed: {} instructions\n", counters.smm_instructions);
     }
+    if (counters.interrupt_instructions != 0) {
+      text +=
+          fmt::format("  interpreted while an interrupt waited: {} instructions\n", counters.interrupt_instructions);
+    }
     if (counters.refused_states != 0) {
       text += fmt::format("  interpreted because KVM refuses the state: {} instructions\n", counters.refused_states);
     }

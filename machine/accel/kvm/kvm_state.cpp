@@ -36,6 +36,7 @@ bool KvmVcpu::load() {
   msrs_->load(cpu_);
   load_tsc();
   if (local_apic_in_kernel()) load_deadline();
+  load_debugger_stops();
   kvm_debugregs debug = to_kvm_debug_registers(cpu_);
   kvm_call(vcpu, KVM_SET_DEBUGREGS, static_cast<void*>(&debug), "KVM_SET_DEBUGREGS");
   kvm_vcpu_events events = to_kvm_events(cpu_);

@@ -31,6 +31,8 @@ constexpr uint32_t kForInterpreter = request::kSmi | request::kInit | request::k
 constexpr uint32_t kAboutCaches = request::kFlushTlb | request::kInvalidateCode | request::kExclusive |
                                   request::kSingleStep | request::kTrace | request::kDebugger;
 
+constexpr unsigned kInterruptPatience = 10'000;  // instructions
+
 // A handler must be there: the default would end the process. It is the same for all machines of the process.
 void install_kick_handler(int signal) {
   struct sigaction action{};
@@ -98,6 +100,7 @@ RunExit KvmVcpu::run(cpu::Cpu&) {
   thread_.store(static_cast<int>(::syscall(SYS_gettid)), std::memory_order_relaxed);
   for (;;) {
     if (const MaybeExit exit = serve_requests()) return *exit;
+    if (!interrupt_waits()) interrupt_patience_ = kInterruptPatience;
     if (interpreter_needed()) return interpret();
     if (!local_apic_in_kernel() && cpu_.activity != Activity::Running && !wakes_up()) {
       return cpu_.activity == Activity::Shutdown ? RunExit::Shutdown : RunExit::Halted;
@@ -124,18 +127,36 @@ KvmVcpu::MaybeExit KvmVcpu::serve_requests() {
   return cpu_.run_uncached(cpu_.interrupt_shadow ? 1 : 0, false);
 }
 
-bool KvmVcpu::interpreter_needed() const {
+bool KvmVcpu::interprets_for_debugger() const {
   const cpu::DebuggerStops& stops = cpu_.debugger_stops();
-  return cpu_.in_smm || !cpu_.mmu().a20_enabled() || !stops.breakpoints.empty() || !stops.watchpoints.empty();
+  return !(stops.breakpoints.empty() && stops.watchpoints.empty()) && !kernel_finds_stops();
+}
+
+// A software KVM looks neither at the window for interrupts nor at CR8 while it executes kernel code: an interrupt that
+// waits for a window of one instruction, or for a lower CR8, would miss it.
+bool KvmVcpu::interrupt_waits() const {
+  if (services_.capabilities.hardware || local_apic_in_kernel()) return false;
+  return cpu_.interrupt_pending() || cpu_.environment().apic.task_priority_class() != 0;
+}
+
+// A guest that keeps interrupts out for long is KVM's again.
+bool KvmVcpu::interprets_for_interrupt() const { return interrupt_waits() && interrupt_patience_ != 0; }
+
+bool KvmVcpu::interpreter_needed() const {
+  return cpu_.in_smm || interprets_for_interrupt() || !cpu_.mmu().a20_enabled() || interprets_for_debugger();
 }
 
 // Always ends with an exit, though often with nothing to do for the machine: a request to stop may have been among what
 // was served.
 RunExit KvmVcpu::interpret() {
   leave(cpu_);
-  const cpu::DebuggerStops& stops = cpu_.debugger_stops();
-  if (!stops.breakpoints.empty() || !stops.watchpoints.empty()) return cpu_.run();
-  if (interpreter_needed()) ++counters_.smm_instructions;
+  if (interprets_for_debugger()) return cpu_.run();
+  if (interprets_for_interrupt()) {
+    --interrupt_patience_;
+    ++counters_.interrupt_instructions;
+  } else if (interpreter_needed()) {
+    ++counters_.smm_instructions;
+  }
   // Interrupts that wait in the kernel's local APIC wait until KVM goes on.
   return cpu_.run_uncached(1, local_apic_in_kernel());
 }
@@ -232,6 +253,8 @@ KvmVcpu::MaybeExit KvmVcpu::handle_exit() {
       return std::nullopt;
     case KVM_EXIT_HLT:
       return halt();
+    case KVM_EXIT_DEBUG:
+      return stop_for_debugger();
     case KVM_EXIT_SHUTDOWN:
       return shut_down();
     case KVM_EXIT_INTERNAL_ERROR:

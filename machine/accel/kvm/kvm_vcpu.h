@@ -43,6 +43,7 @@ struct KvmCounters {
   uint64_t port_accesses = 0, memory_accesses = 0, msr_accesses = 0, halts = 0, injected = 0;
   uint64_t refused_states = 0;                        // control registers that KVM does not take
   uint64_t smm_instructions = 0;                      // interpreted because the processor was in SMM, or A20 was closed
+  uint64_t interrupt_instructions = 0;                // interpreted because a software KVM would take an interrupt late
   std::map<std::string, uint64_t> not_emulated = {};  // by mnemonic: what KVM could not execute and Calco interpreted
 };
 
@@ -51,7 +52,9 @@ struct KvmCounters {
 //
 // - an instruction that KVM reports it cannot emulate;
 // - system management mode, so that SMRAM, the state-save area and RSM are ours;
-// - everything while gate A20 is closed, or while a debugger has set breakpoints or watchpoints.
+// - with our local APICs and a software KVM, what comes next while an interrupt waits: KVM would take it late;
+// - everything while gate A20 is closed, or while a debugger has set breakpoints or watchpoints that the kernel's debug
+//   registers cannot hold.
 //
 // INIT, start-up IPIs and SMIs are served by the interpreter's dispatch loop at the boundary where they are seen. An
 // event that KVM had begun to deliver when it is left is delivered by the interpreter, so that none is ever in between.
@@ -96,6 +99,9 @@ class KvmVcpu final : public Accelerator {
 
   // kvm_vcpu.cpp: the loop.
   MaybeExit serve_requests();
+  bool interprets_for_debugger() const;
+  bool interrupt_waits() const;
+  bool interprets_for_interrupt() const;
   bool interpreter_needed() const;
   cpu::RunExit interpret();
   bool wakes_up();
@@ -104,6 +110,11 @@ class KvmVcpu final : public Accelerator {
   void complete_access();
   void inject_interrupt();
   void follow_local_apic();
+
+  // kvm_debug.cpp: what the debugger wants to stop at.
+  bool kernel_finds_stops() const;
+  void load_debugger_stops();
+  cpu::RunExit stop_for_debugger();
 
   // kvm_exits.cpp: what the guest is left for.
   void access_ports();
@@ -144,10 +155,12 @@ class KvmVcpu final : public Accelerator {
   uint64_t apic_base_ = 0, cr8_ = 0;
   devices::LocalApicTimer::Registers left_timer_;
   std::optional<uint64_t> new_deadline_;
-  uint64_t tsc_offset_ = 0;  // as the kernel has it
+  kvm_guest_debug guest_debug_{};  // as the kernel has it
+  uint64_t tsc_offset_ = 0;        // as the kernel has it
   bool tsc_offset_known_ = false;
   bool loaded_ = false;               // the kernel has the state
   bool access_incomplete_ = false;    // KVM_RUN must finish the instruction that accessed a port, memory or an MSR
+  unsigned interrupt_patience_ = 0;   // instructions that will still be interpreted while an interrupt waits
   bool window_known_ = false;         // ready_for_interrupt_injection is about the state as it is
   bool drop_invalid_opcode_ = false;  // KVM queued #UD for the instruction that it could not emulate
   std::atomic<bool> in_guest_{false};

@@ -316,6 +316,86 @@ TEST(KvmExecution, PortsAreAccessedByStringInstructionsToo) {
   EXPECT_EQ(rig.cpu().registers[cpu::kRax], 0xABCD0005u);
 }
 
+// --- The debugger ----------------------------------------------------------------------------------------------------
+
+using Stops = cpu::DebuggerStops;
+
+// Runs until the debugger is told something; what that is.
+std::optional<Stops::Hit> stop_of(KvmRig& rig, Stops stops) {
+  rig.cpu().set_debugger_stops(std::move(stops));
+  EXPECT_EQ(rig.run(), RunExit::Debugger);
+  return rig.cpu().debugger_stops().hit();
+}
+
+// Four times inc eax; hlt
+constexpr Bytes kFourSteps = {0xFF, 0xC0, 0xFF, 0xC0, 0xFF, 0xC0, 0xFF, 0xC0, 0xF4};
+
+void expect_breakpoint(const Enter& enter) {
+  KvmRig rig;
+  enter(rig.fixture);
+  rig.cpu().registers[cpu::kRax] = 0;
+  const uint64_t address = rig.cpu().segments[cpu::kCs].base + rig.cpu().registers[cpu::kRip];
+  rig.fixture.load_code(kFourSteps, address);
+  Stops stops;
+  stops.breakpoints = {address + 4, address + 100};
+  const auto hit = stop_of(rig, stops);
+  ASSERT_TRUE(hit);
+  EXPECT_EQ(*hit, (Stops::Hit{Stops::Hit::Kind::Breakpoint, address + 4}));
+  EXPECT_EQ(rig.cpu().registers[cpu::kRax] & 0xFFFF, 2u);
+  rig.cpu().set_debugger_stops({});
+  EXPECT_EQ(rig.run(), RunExit::Halted);
+  EXPECT_EQ(rig.cpu().registers[cpu::kRax] & 0xFFFF, 4u);
+}
+
+TEST(KvmDebugger, BreakpointStopsInFrontOfItsInstruction) {
+  CALCO_NEEDS_KVM();
+  expect_breakpoint([](SystemFixture& fixture) { fixture.enter_real(); });
+  expect_breakpoint([](SystemFixture& fixture) { fixture.enter_protected(); });
+  expect_breakpoint([](SystemFixture& fixture) { fixture.enter_long(); });
+}
+
+TEST(KvmDebugger, MoreBreakpointsThanRegistersStopToo) {
+  CALCO_NEEDS_KVM();
+  KvmRig rig;
+  rig.fixture.enter_long();
+  const uint64_t address = rig.cpu().registers[cpu::kRip];
+  rig.fixture.load_code(kFourSteps, address);
+  Stops stops;
+  stops.breakpoints = {1, 2, 3, 4, address + 6};
+  const auto hit = stop_of(rig, stops);
+  ASSERT_TRUE(hit);
+  EXPECT_EQ(hit->linear, address + 6);
+}
+
+TEST(KvmDebugger, BreakpointStopsAtPrivilegeLevel3) {
+  CALCO_NEEDS_KVM();
+  KvmRig rig;
+  rig.fixture.enter_long(3);
+  const uint64_t address = rig.cpu().registers[cpu::kRip];
+  rig.fixture.load_code(kFourSteps, address);
+  Stops stops;
+  stops.breakpoints = {address + 4};
+  const auto hit = stop_of(rig, stops);
+  ASSERT_TRUE(hit);
+  EXPECT_EQ(hit->linear, address + 4);
+}
+
+// mov [rdi],eax; nop; hlt
+TEST(KvmDebugger, WatchpointStopsBehindTheInstructionThatWrote) {
+  CALCO_NEEDS_KVM();
+  KvmRig rig;
+  rig.fixture.enter_long();
+  rig.cpu().registers[cpu::kRdi] = CpuFixture::kData;
+  const uint64_t address = rig.cpu().registers[cpu::kRip];
+  rig.fixture.load_code({0x89, 0x07, 0x90, 0xF4}, address);
+  Stops stops;
+  stops.watchpoints = {{Stops::Hit::Kind::Write, CpuFixture::kData, 4}};
+  const auto hit = stop_of(rig, stops);
+  ASSERT_TRUE(hit);
+  EXPECT_EQ(*hit, (Stops::Hit{Stops::Hit::Kind::Write, CpuFixture::kData}));
+  EXPECT_EQ(rig.cpu().registers[cpu::kRip], address + 2);
+}
+
 TEST(KvmMemory, StoresToRomAreDropped) {
   CALCO_NEEDS_KVM();
   KvmRig rig;
