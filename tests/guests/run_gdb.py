@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Lets the real gdb debug guests under calco: run_gdb.py CALCO GUESTS_FOLDER NAME
+"""Lets the real gdb debug guests under calco: run_gdb.py CALCO GUESTS_FOLDER NAME ENGINE
 
 NAME is a function below that begins with guest_: `rom` debugs debugger_rom.S, with symbols, `kernel` the running Debian
-kernel of GUESTS_FOLDER by the addresses of its /proc/kallsyms. What gdb says is compared with regular expressions.
+kernel of GUESTS_FOLDER by the addresses of its /proc/kallsyms, `kernel_start` its first instructions. ENGINE is the value
+of -accel. What gdb says is compared with regular expressions.
 """
 
 import pathlib
@@ -12,6 +13,8 @@ import sys
 import tempfile
 
 import pexpect
+
+from monitor_client import Monitor, needs_kvm
 
 HERE = pathlib.Path(__file__).parent
 SECONDS = 120
@@ -75,8 +78,8 @@ def finish(machine, status):
         sys.exit(f"calco ended with {ended}, not {status}")
 
 
-def guest_rom(calco, _guests, folder):
-    machine, elf, connect = start_rom(calco, folder, "-S", "-smp", "2")
+def guest_rom(calco, _guests, folder, engine):
+    machine, elf, connect = start_rom(calco, folder, "-accel", engine, "-S", "-smp", "2")
     try:
         # -S: the reset vector, before anything was executed.
         text = run_gdb([connect, "printf \"starts at %lx:%lx\\n\", $cs, $rip", "info threads",
@@ -115,9 +118,10 @@ def guest_rom(calco, _guests, folder):
         machine.kill()
 
 
-def guest_detach(calco, _guests, folder):
+def guest_detach(calco, _guests, folder, engine):
     """Ctrl-C, detach, a client that vanishes: the guest goes on."""
-    machine, elf, connect = start_rom(calco, folder)
+    rounds = 10 if engine == "kvm" else 10000  # that it makes meanwhile at least
+    machine, elf, connect = start_rom(calco, folder, "-accel", engine)
     try:
         child = interactive_gdb(connect, elf)
         prompt = r"\(gdb\) "
@@ -133,7 +137,7 @@ def guest_detach(calco, _guests, folder):
         child.expect(r"= (\d+)\s")
         before = int(child.match.group(1))
         child.close(force=True)  # with a breakpoint set
-        text = run_gdb([connect, "p *(long*)&counter > 10000 + " + str(before), "detach"], elf)
+        text = run_gdb([connect, f"p *(long*)&counter > {before + rounds}", "detach"], elf)
         expect(text, r"= 1$", "detached")
         text = run_gdb([connect, "p *(long*)&counter", "kill"], elf)
         expect(text, r"= \d+", "killed")
@@ -142,10 +146,10 @@ def guest_detach(calco, _guests, folder):
         machine.kill()
 
 
-def guest_kernel(calco, guests, folder):
+def guest_kernel(calco, guests, folder, engine):
     line = folder / "gdb.socket"
     prompt = "guest# "
-    guest = pexpect.spawn(calco, ["-nographic", "-m", "512", "-smp", "2", "-kernel", f"{guests}/vmlinuz-cloud", "-initrd",
+    guest = pexpect.spawn(calco, ["-accel", engine, "-nographic", "-m", "512", "-smp", "2", "-kernel", f"{guests}/vmlinuz-cloud", "-initrd",
                                   f"{guests}/initrd.gz", "-append", "console=ttyS0 nokaslr quiet", "-gdb",
                                   f"unix:{line}"], timeout=SECONDS, encoding="utf-8", codec_errors="replace")
     guest.logfile_read = sys.stdout
@@ -186,10 +190,78 @@ def guest_kernel(calco, guests, folder):
         guest.close(force=True)
 
 
+def guest_kernel_start(calco, guests, folder, engine):
+    """The kernel's two entries (Documentation/arch/x86/boot.rst): 32-bit code at 1 MiB, 64-bit code 200H behind it."""
+    line = folder / "gdb.socket"
+    machine = subprocess.Popen([calco, "-accel", engine, "-display", "none", "-m", "512", "-kernel", f"{guests}/vmlinuz-cloud",
+                                "-append", "nokaslr", "-S", "-gdb", f"unix:{line}"], stdin=subprocess.DEVNULL)
+    try:
+        while not line.exists():
+            if machine.poll() is not None:
+                sys.exit(f"calco ended with {machine.returncode}")
+        text = run_gdb([f"target remote {line}", "hbreak *0x100000", "continue",
+                        "printf \"at %lx cr0 %lx efer %lx\\n\", $rip, $cr0 & 0x80000001, $efer & 0x500",
+                        "stepi", "p $rip > 0x100000 && $rip < 0x100010", "delete",
+                        "hbreak *0x100200", "continue",
+                        "printf \"at %lx cr0 %lx efer %lx\\n\", $rip, $cr0 & 0x80000001, $efer & 0x500", "kill"])
+        expect(text, r"Breakpoint 1, 0x0*100000 in", r"at 100000 cr0 1 efer 0", r"= 1$", r"Breakpoint 2, 0x0*100200 in",
+               r"at 100200 cr0 80000001 efer 500", "killed")
+        finish(machine, 0)
+    finally:
+        machine.kill()
+
+
+def guest_exchange(calco, _guests, folder, engine):
+    """The engine is exchanged while gdb is attached: stopped at a breakpoint, and with one set while the guest runs."""
+    path = folder / "monitor"
+    machine, elf, connect = start_rom(calco, folder, "-accel", "jit", "-accel", engine, "-S", "-smp", "2", "-monitor",
+                                      f"unix:{path},server=on,wait=off")
+    try:
+        monitor = Monitor(path)
+        child = interactive_gdb(connect, elf)
+
+        def command(text, *answers):
+            child.expect_exact("(gdb) ")
+            child.sendline(text)
+            for answer in answers:
+                child.expect(answer)
+
+        command("break add", "Breakpoint 1")
+        command("continue", "Breakpoint 1, add")
+        engine = engine.split(",")[0]
+        for number, other in enumerate([engine, "interp", engine, "jit"], 1):
+            monitor.exchange(other)
+            command(f"set var *(long*)&counter = {number}000")
+            command("continue", "Breakpoint 1, add")
+            command("printf \"counter %ld\\n\", *(long*)&counter", f"counter {number}001\\D")
+            command("stepi")
+            command("watch *(long*)&total", "Hardware watchpoint")
+            command("continue", "Old value", "New value")
+            command("delete $bpnum")
+            command("continue", "Breakpoint 1, add")
+        # With a breakpoint that is never met, while the guest runs.
+        command("delete")
+        command("hbreak *0xffff0000", "Hardware assisted")
+        command("continue", "Continuing")
+        for other in (engine, "interp", "jit"):
+            monitor.exchange(other)
+        child.sendintr()
+        child.expect("SIGINT")
+        command("p *(long*)&counter > 4001", "= 1")
+        command("kill", "killed")
+        command("quit")
+        child.expect(pexpect.EOF)
+        finish(machine, 0)
+    finally:
+        machine.kill()
+
+
 def main():
-    calco, guests, name = sys.argv[1:]
+    calco, guests, name, engine = sys.argv[1:]
+    if engine.startswith("kvm"):
+        needs_kvm()
     with tempfile.TemporaryDirectory() as folder:
-        globals()["guest_" + name](calco, guests, pathlib.Path(folder))
+        globals()["guest_" + name](calco, guests, pathlib.Path(folder), engine)
 
 
 main()
