@@ -61,7 +61,7 @@ struct JumpCacheEntry {
   const Op* ops = nullptr;
   const void* code = nullptr;  // of a translator (translation.h): host code for the same, or its no_code()
 };
-constexpr unsigned kJumpCacheBits = 12;
+constexpr unsigned kJumpCacheBits = 16;
 
 // Threads: the vCPU's own, but for post_invalidation().
 class BlockCache {
