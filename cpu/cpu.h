@@ -188,8 +188,12 @@ class Cpu : public CpuState, public ProcessorPins {
   // and the other segments' flatness, EFLAGS.AC/VM/TF/IF, SMM, debug registers. Cheap. Every function that changes one
   // of these ends its block.
   void mode_changed();
-  // Interrupt flag or shadow changed: looks again for a pending interrupt at the next boundary.
-  void recheck_interrupts() { exit_request.fetch_or(request::kInterrupt, std::memory_order_relaxed); }
+  // Interrupt flag or shadow changed: looks again for a pending interrupt at the next boundary. Where none is pending
+  // nobody needs to look: the one that becomes pending asks itself.
+  void recheck_interrupts() {
+    if (interrupt_pending()) look_for_interrupts();
+  }
+  void look_for_interrupts() { exit_request.fetch_or(request::kInterrupt, std::memory_order_relaxed); }
 
   // Non-zero: leave the chain of blocks. Read with relaxed order at every block's end.
   std::atomic<uint32_t> exit_request{0};

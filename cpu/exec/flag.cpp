@@ -30,7 +30,7 @@ void set_interrupt(Cpu& cpu, const Op&) {
   if (cpu.protected_mode() && cpu.cpl > cpu.iopl()) cpu.raise(kGeneralProtection, 0);
   if (!cpu.interrupts_enabled()) cpu.interrupt_shadow = true;
   cpu.system_flags |= rflags::kIf;
-  cpu.recheck_interrupts();
+  cpu.look_for_interrupts();  // the dispatch loop executes what the shadow covers
 }
 
 void set_interrupt_behind_next(Cpu& cpu, const Op&) {
