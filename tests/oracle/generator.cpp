@@ -171,15 +171,19 @@ class TestBuilder {
       if (made.unwanted) continue;
       if (!made.valid && (in_block() || !random_.percent(30))) continue;
       if (made.valid && reason_for_exclusion(*made.decoded.row, options_.features) != nullptr) continue;
-      if (made.valid && in_block() && breaks_blocks(made.decoded, code_size_)) continue;
+      if (made.valid && in_block() && breaks_blocks(made.decoded)) continue;
       if (made.valid) ++coverage_[static_cast<size_t>(made.decoded.row - decode::rows().data())];
       return made;
     }
   }
 
   // Instructions that would end most blocks at once.
-  static bool breaks_blocks(const decode::Instruction& instruction, CodeSize code_size) {
+  bool breaks_blocks(const decode::Instruction& instruction) const {
     using decode::Mnemonic;
+    // They unmask exceptions, of which most blocks have one.
+    const bool loads_x87_control = instruction.mnemonic == Mnemonic::Fldcw ||
+                                   instruction.mnemonic == Mnemonic::Fldenv || instruction.mnemonic == Mnemonic::Frstor;
+    if (loads_x87_control) return options_.x87_percent == 0;
     if (instruction.row->has(decode::attribute::kPrivileged)) return true;
     switch (instruction.row->group) {
       case decode::Group::Far:
@@ -192,19 +196,18 @@ class TestBuilder {
       case decode::Group::Control:
         return instruction.mnemonic == Mnemonic::Ret || instruction.mnemonic == Mnemonic::Bound ||
                (instruction.operands[0].kind == decode::OperandKind::Relative && instruction.operand_size == 2 &&
-                code_size != CodeSize::Bits16) ||
+                code_size_ != CodeSize::Bits16) ||
                ((instruction.mnemonic == Mnemonic::Jmp || instruction.mnemonic == Mnemonic::Call) &&
                 instruction.operands[0].kind != decode::OperandKind::Relative);
       default:
         if (is_xsave(*instruction.row)) return true;
-        if (instruction.row->has(decode::attribute::kVsib) && code_size != CodeSize::Bits64) return true;
+        if (instruction.row->has(decode::attribute::kVsib) && code_size_ != CodeSize::Bits64) return true;
         return instruction.mnemonic == Mnemonic::Cli || instruction.mnemonic == Mnemonic::Sti ||
                instruction.mnemonic == Mnemonic::Popf || instruction.mnemonic == Mnemonic::Leave || instruction.lock ||
-               instruction.address_size == 2 || instruction.mnemonic == Mnemonic::Fldcw ||
-               instruction.mnemonic == Mnemonic::Ldmxcsr || instruction.mnemonic == Mnemonic::Vldmxcsr ||
-               instruction.mnemonic == Mnemonic::Fxrstor || instruction.mnemonic == Mnemonic::Fxrstor64 ||
-               instruction.mnemonic == Mnemonic::Fxsave || instruction.mnemonic == Mnemonic::Fxsave64 ||
-               instruction.mnemonic == Mnemonic::Fldenv || instruction.mnemonic == Mnemonic::Frstor;
+               instruction.address_size == 2 || instruction.mnemonic == Mnemonic::Ldmxcsr ||
+               instruction.mnemonic == Mnemonic::Vldmxcsr || instruction.mnemonic == Mnemonic::Fxrstor ||
+               instruction.mnemonic == Mnemonic::Fxrstor64 || instruction.mnemonic == Mnemonic::Fxsave ||
+               instruction.mnemonic == Mnemonic::Fxsave64;
     }
   }
 
