@@ -183,6 +183,8 @@ class Cpu : public CpuState, public ProcessorPins {
   // Why and through which link translated code came back (jit/runtime/abi.h).
   uint64_t translation_exit_reason = 0, translation_exit_link = 0;
   TranslationCounters translation_counters;
+  // Where translated code finds an operand that lies in two pages.
+  alignas(64) std::array<uint8_t, 64> read_across_pages{};
 
   // To be called after a change of what blocks depend on or the TLB was filled under: CPL, CR0, CR4, EFER, CS, SS
   // and the other segments' flatness, EFLAGS.AC/VM/TF/IF, SMM, debug registers. Cheap. Every function that changes one

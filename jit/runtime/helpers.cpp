@@ -1,5 +1,7 @@
 #include "jit/runtime/helpers.h"
 
+#include <cstring>
+
 #include "cpu/mmu/paging.h"
 #include "cpu/system/processor_group.h"
 #include "jit/runtime/abi.h"
@@ -38,6 +40,17 @@ uint64_t store_slowly(cpu::CpuState* state, uint64_t linear, uint32_t site, uint
   return changes_code ? 1 : 0;
 }
 
+// The bytes of two pages in one piece, good until the next call; null where one of them is not plain memory.
+static uint8_t* read_across_pages(Cpu& cpu, uint64_t linear, unsigned size, cpu::Protection protection) {
+  const auto in_first = static_cast<unsigned>(kPageSize - (linear & 0xFFF));
+  const uint8_t* first = cpu.mmu().host_address(linear, in_first, cpu::Access::Read, protection);
+  const uint8_t* second = cpu.mmu().host_address(linear + in_first, size - in_first, cpu::Access::Read, protection);
+  if (first == nullptr || second == nullptr || size > cpu.read_across_pages.size()) return nullptr;
+  std::memcpy(cpu.read_across_pages.data(), first, in_first);
+  std::memcpy(cpu.read_across_pages.data() + in_first, second, size - in_first);
+  return cpu.read_across_pages.data();
+}
+
 uint8_t* find_host_address(cpu::CpuState* state, uint64_t linear, uint32_t site) {
   Cpu& cpu = processor(state);
   ++cpu.translation_counters.slow_accesses;
@@ -45,11 +58,14 @@ uint8_t* find_host_address(cpu::CpuState* state, uint64_t linear, uint32_t site)
   const cpu::Protection protection = cpu.mmu().current_protection();
   const bool crosses = (linear & 0xFFF) + size > kPageSize;
   const bool misaligned = (site & kSiteAligned) != 0 && (linear & (size - 1)) != 0;
-  if (crosses || misaligned || protection == cpu::Protection::UserAligned || !cpu::canonical(linear)) return nullptr;
-  cpu.registers[cpu::kRip] += site_page_offset(site);
   const bool write = (site & kSiteWrite) != 0;
+  if (misaligned || protection == cpu::Protection::UserAligned || !cpu::canonical(linear)) return nullptr;
+  if (crosses && (write || !cpu::canonical(linear + size))) return nullptr;
+  cpu.registers[cpu::kRip] += site_page_offset(site);
   uint8_t* host = nullptr;
-  if (!write) {
+  if (crosses) {
+    host = read_across_pages(cpu, linear, size, protection);
+  } else if (!write) {
     host = cpu.mmu().host_address(linear, size, cpu::Access::Read, protection);
   } else if (!cpu.mmu().write_meets_code(linear, size, protection, site_stack(site))) {
     host = cpu.mmu().host_address(linear, size, cpu::Access::Write, protection);

@@ -250,6 +250,43 @@ TEST_F(Mxcsr, MaskedExceptionsAccumulateAndRoundingHolds) {
   EXPECT_TRUE(entered_translations());
 }
 
+// --- Operands in two pages -------------------------------------------------------------------------------------------
+
+// Two pages that follow each other, and do not in memory.
+class OperandInTwoPages : public testing::Test, protected JitFixture {
+ protected:
+  static constexpr uint64_t kFirst = 0x400000, kSecond = 0x600000;
+  static constexpr uint64_t kOperand = kPages + 0x1000 - 6;
+
+  OperandInTwoPages() {
+    map_page(0, kFirst);
+    map.write_value<uint64_t>(kFirst + 0x1000 - 8, 0x1122334455667788);
+    map.write_value<uint64_t>(kSecond, 0x99AABBCCDDEEFF00);
+    map.write_value<uint64_t>(kSecond + 8, 0x0123456789ABCDEF);
+    GuestCode code;
+    code.mov(rsi, kOperand);
+    code.movdqu(xmm3, code.ptr[rsi]);
+    code.paddb(xmm4, xmm3);
+    code.hlt();
+    load(code);
+  }
+};
+
+TEST_F(OperandInTwoPages, IsReadWhole) {
+  map_page(1, kSecond);
+  run();
+  EXPECT_EQ(cpu->vectors[3].qwords[0], 0xFF00112233445566u);
+  EXPECT_EQ(cpu->vectors[3].qwords[1], 0xCDEF99AABBCCDDEEu);
+  EXPECT_TRUE(entered_translations());
+}
+
+TEST_F(OperandInTwoPages, FaultsAtTheSecondPageThatIsNotMapped) {
+  run();
+  EXPECT_EQ(reg(kRip), handler(kPageFault) + 1);
+  EXPECT_EQ(cpu->cr2, kPages + 0x1000);
+  EXPECT_EQ(cpu->vectors[3].qwords[0], 0u);
+}
+
 // --- Debugging -------------------------------------------------------------------------------------------------------
 
 class TranslatedDebug : public ::testing::Test, protected JitFixture {
