@@ -5,6 +5,7 @@
 #include <linux/kvm.h>
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <fstream>
@@ -71,14 +72,24 @@ KvmCapabilities read_capabilities(int descriptor) {
   found.irqchip = has(KVM_CAP_IRQCHIP) && has(KVM_CAP_SIGNAL_MSI) && has(KVM_CAP_IRQ_ROUTING);
   found.split_irqchip = found.irqchip && has(KVM_CAP_SPLIT_IRQCHIP);
   found.pit = has(KVM_CAP_PIT_STATE2);
+  found.interrupt_events = has(KVM_CAP_IRQFD);
   found.exit_on_emulation_failure = has(KVM_CAP_EXIT_ON_EMULATION_FAILURE);
   found.machine_check = has(KVM_CAP_MCE);
   found.guest_debug = has(KVM_CAP_SET_GUEST_DEBUG);
+  found.synced_registers = static_cast<uint32_t>(std::max(0, capability(descriptor, KVM_CAP_SYNC_REGS)));
   found.hardware = host_virtualizes();
   return found;
 }
 
 }  // namespace
+
+std::string missing_capability(const std::function<int(int number)>& check) {
+  for (const Needed& needed : kNeeded) {
+    if (check(needed.capability) > 0) continue;
+    return fmt::format("the host's KVM lacks {}; a kernel of version 5.16 or later has it", needed.name);
+  }
+  return {};
+}
 
 std::optional<KvmSystem> open_kvm(std::string& reason, const char* path) {
   KvmSystem system;
@@ -92,11 +103,8 @@ std::optional<KvmSystem> open_kvm(std::string& reason, const char* path) {
     reason = fmt::format("{} does not speak version {} of KVM's interface", path, KVM_API_VERSION);
     return std::nullopt;
   }
-  for (const Needed& needed : kNeeded) {
-    if (capability(descriptor, needed.capability) > 0) continue;
-    reason = fmt::format("the host's KVM lacks {}; a kernel of version 5.16 or later has it", needed.name);
-    return std::nullopt;
-  }
+  reason = missing_capability([descriptor](int number) { return capability(descriptor, number); });
+  if (!reason.empty()) return std::nullopt;
   system.capabilities = read_capabilities(descriptor);
   return system;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -17,10 +18,12 @@ struct KvmCapabilities {
   bool irqchip = false;        // 8259s, I/O APIC and local APICs (kernel-irqchip=on)
   bool split_irqchip = false;  // local APICs only (kernel-irqchip=split)
   bool pit = false;
+  bool interrupt_events = false;  // KVM_IRQFD
   bool exit_on_emulation_failure = false;
   bool machine_check = false;
   bool guest_debug = false;
-  bool hardware = false;  // see host_virtualizes()
+  uint32_t synced_registers = 0;  // KVM_CAP_SYNC_REGS: what the run page can carry
+  bool hardware = false;          // see host_virtualizes()
 };
 
 // /dev/kvm, opened.
@@ -31,6 +34,9 @@ struct KvmSystem {
 
 // Null and the reason, with what to do about it, where KVM cannot be used.
 std::optional<KvmSystem> open_kvm(std::string& reason, const char* path = "/dev/kvm");
+
+// Why a KVM will not do whose answers to KVM_CHECK_EXTENSION `check` gives, in one line; empty: it will.
+std::string missing_capability(const std::function<int(int number)>& check);
 
 // True where the processor says in /proc/cpuinfo that it can virtualize (vmx, svm). Without either, /dev/kvm is a
 // software one: it exists inside of some virtual machines and executes kernel code by an emulator.

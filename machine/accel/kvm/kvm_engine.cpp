@@ -42,7 +42,7 @@ KvmEngine::KvmEngine(KvmSystem system, KernelIrqchip irqchip, Log& log, std::fun
     throw OptionError("-accel", fmt::format("kvm,kernel-irqchip={}: the host's KVM has none; use kernel-irqchip=off",
                                             name_of(irqchip)));
   }
-  if (irqchip != KernelIrqchip::Off) interrupts_ = std::make_unique<KvmInterrupts>(machine_.get(), irqchip, has.pit);
+  if (irqchip != KernelIrqchip::Off) interrupts_ = std::make_unique<KvmInterrupts>(machine_.get(), irqchip, has);
 }
 
 KvmEngine::~KvmEngine() = default;

@@ -1,6 +1,7 @@
 #include "machine/accel/kvm/kvm_interrupts.h"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 
 #include "machine/accel/kvm/kvm_call.h"
@@ -15,6 +16,8 @@ namespace {
 constexpr unsigned kIoApicPins = 24, kIsaLines = 16, kLinesOf8259 = 8;
 // Lines of the kernel's that are not I/O APIC pins of their number: the board's timer at the 8259.
 constexpr unsigned kPin2 = 2, kInterrupt0 = kIoApicPins;
+// Keyboard and clock: edge triggered at the 8259 (82371SB, 4.1.5) and in every table that firmware has.
+constexpr std::array<unsigned, 2> kAlwaysEdge = {1, 8};
 
 // The clock of the kernel's 8254, ns.
 int64_t monotonic_time() {
@@ -58,8 +61,8 @@ MessageStore store_of(const devices::InterruptMessage& message) {
 
 }  // namespace
 
-KvmInterrupts::KvmInterrupts(int machine, KernelIrqchip mode, bool with_pit)
-    : machine_(machine), mode_(mode), with_pit_(with_pit && mode == KernelIrqchip::On) {
+KvmInterrupts::KvmInterrupts(int machine, KernelIrqchip mode, const KvmCapabilities& capabilities)
+    : machine_(machine), mode_(mode), with_pit_(capabilities.pit && mode == KernelIrqchip::On) {
   if (mode_ == KernelIrqchip::Split) {
     enable_split(machine_);
     return;
@@ -71,6 +74,8 @@ KvmInterrupts::KvmInterrupts(int machine, KernelIrqchip mode, bool with_pit)
     kvm_call(machine_, KVM_CREATE_PIT2, static_cast<void*>(&config), "KVM_CREATE_PIT2");
   }
   route_lines();
+  if (!capabilities.interrupt_events) return;
+  for (const unsigned line : kAlwaysEdge) events_.push_back(std::make_unique<KvmInterruptEvent>(machine_, line));
 }
 
 // As the board is wired: ISA interrupts to the 8259 and the I/O APIC pin of their number. Line 0 is the kernel's 8254;
@@ -124,16 +129,24 @@ void KvmInterrupts::load_controllers(PcBoard& board) {
   const devices::Pit8254::Registers pit = board.pit->registers();
   if (with_pit_) board.pit->isolate(true);
   for (unsigned irq = 0; irq < PcBoard::kIsaInterrupts; ++irq) {
-    if (irq != kPin2) set_line(irq, board.isa_wires[irq]->level());
+    if (irq != kPin2 && event_of(irq) == nullptr) drive(irq, board.isa_wires[irq]->level());
   }
-  set_line(kPin2, board.timer_wire->level());
+  drive(kPin2, board.timer_wire->level());
+  // A line that is high because of an event is low for the kernel: the next one is an edge.
+  const auto pins_of = [&](unsigned first) {
+    uint8_t pins = first == 0 ? board.pic->master().pins() : board.pic->slave().pins();
+    for (const auto& event : events_) {
+      if (event->line() - first < kLinesOf8259) pins &= static_cast<uint8_t>(~(1u << (event->line() - first)));
+    }
+    return pins;
+  };
   for (const unsigned chip : {KVM_IRQCHIP_PIC_SLAVE, KVM_IRQCHIP_PIC_MASTER, KVM_IRQCHIP_IOAPIC}) {
     kvm_irqchip state{};
     state.chip_id = chip;
     if (chip == KVM_IRQCHIP_PIC_MASTER) {
-      state.chip.pic = to_kvm_pic(master, board.pic->master().pins(), devices::PicPair::kMasterLevelSelectable);
+      state.chip.pic = to_kvm_pic(master, pins_of(0), devices::PicPair::kMasterLevelSelectable);
     } else if (chip == KVM_IRQCHIP_PIC_SLAVE) {
-      state.chip.pic = to_kvm_pic(slave, board.pic->slave().pins(), devices::PicPair::kSlaveLevelSelectable);
+      state.chip.pic = to_kvm_pic(slave, pins_of(kLinesOf8259), devices::PicPair::kSlaveLevelSelectable);
     } else {
       state.chip.ioapic = to_kvm_io_apic(board.io_apic->registers(), board.io_apic->pins());
     }
@@ -149,6 +162,7 @@ void KvmInterrupts::load_controllers(PcBoard& board) {
 
 void KvmInterrupts::store_devices(PcBoard& board) {
   if (mode_ != KernelIrqchip::On) return;
+  for (const auto& event : events_) event->settle();
   const auto read = [this](unsigned chip) {
     kvm_irqchip state{};
     state.chip_id = chip;
@@ -167,6 +181,17 @@ void KvmInterrupts::store_devices(PcBoard& board) {
 // --- Wires and messages ----------------------------------------------------------------------------------------------
 
 void KvmInterrupts::set_line(unsigned number, bool level) {
+  KvmInterruptEvent* event = event_of(number);
+  if (event == nullptr) return drive(number, level);
+  if (level) event->signal();
+}
+
+KvmInterruptEvent* KvmInterrupts::event_of(unsigned number) const {
+  const auto found = std::ranges::find_if(events_, [number](const auto& event) { return event->line() == number; });
+  return found == events_.end() ? nullptr : found->get();
+}
+
+void KvmInterrupts::drive(unsigned number, bool level) {
   kvm_irq_level line{};
   line.irq = number == 0 ? kInterrupt0 : number;
   line.level = level;

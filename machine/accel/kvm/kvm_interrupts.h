@@ -4,10 +4,13 @@
 #include <linux/kvm.h>
 
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <vector>
 
 #include "devices/irq/interrupt_message.h"
+#include "machine/accel/kvm/kvm_capabilities.h"
+#include "machine/accel/kvm/kvm_interrupt_event.h"
 #include "machine/options/machine_config.h"
 
 namespace calco::machine {
@@ -23,7 +26,7 @@ struct PcBoard;
 class KvmInterrupts final : public devices::InterruptMessageSink {
  public:
   // Creates the controllers of a machine that has no processors yet. Throws std::system_error.
-  KvmInterrupts(int machine, KernelIrqchip mode, bool with_pit);
+  KvmInterrupts(int machine, KernelIrqchip mode, const KvmCapabilities& capabilities);
 
   // Leads the board's wires and messages to the kernel, and back to the board's own chips, which go on with what they
   // have. The board outlives the use of its wires.
@@ -41,6 +44,8 @@ class KvmInterrupts final : public devices::InterruptMessageSink {
  private:
   void route_lines();
   void load_controllers(PcBoard& board);
+  void drive(unsigned number, bool level);
+  KvmInterruptEvent* event_of(unsigned number) const;
   void route_end_of_interrupt(const kvm_irq_routing_entry& route);
   // The 8254's interrupt is cut off while the HPET takes its place.
   void connect_pit(bool connected);
@@ -48,6 +53,8 @@ class KvmInterrupts final : public devices::InterruptMessageSink {
   const int machine_;
   const KernelIrqchip mode_;
   const bool with_pit_;
+  // For lines that are always edge triggered; the others' levels mean something.
+  std::vector<std::unique_ptr<KvmInterruptEvent>> events_;
   std::mutex mutex_;
   // split: where level-triggered messages went. The kernel reports the ends of these only.
   std::vector<kvm_irq_routing_entry> level_routes_;

@@ -1,6 +1,9 @@
 // The state of a processor on its way to the kernel and back.
 #include <linux/kvm.h>
 
+#include <cstddef>
+#include <cstring>
+
 #include "cpu/system/cpu_model.h"
 #include "machine/accel/kvm/kvm_call.h"
 #include "machine/accel/kvm/kvm_registers.h"
@@ -30,8 +33,7 @@ bool KvmVcpu::load() {
     return false;
   }
   run_->apic_base = special.apic_base;
-  kvm_regs general = to_kvm_registers(cpu_);
-  kvm_call(vcpu, KVM_SET_REGS, static_cast<void*>(&general), "KVM_SET_REGS");
+  load_general_registers();
   load_extended_state();
   msrs_->load(cpu_);
   load_tsc();
@@ -43,6 +45,7 @@ bool KvmVcpu::load() {
   kvm_call(vcpu, KVM_SET_VCPU_EVENTS, static_cast<void*>(&events), "KVM_SET_VCPU_EVENTS");
   load_activity();
   loaded_ = true;
+  registers_synced_ = false;
   window_known_ = false;
   return true;
 }
@@ -58,11 +61,8 @@ void KvmVcpu::store() {
   const int vcpu = descriptor_.get();
   // First: the question makes the kernel take INIT and start-up IPIs that wait, which changes the registers.
   store_activity();
-  kvm_regs general{};
-  kvm_call(vcpu, KVM_GET_REGS, static_cast<void*>(&general), "KVM_GET_REGS");
-  from_kvm_registers(general, cpu_);
-  kvm_sregs2 special{};
-  kvm_call(vcpu, KVM_GET_SREGS2, static_cast<void*>(&special), "KVM_GET_SREGS2");
+  from_kvm_registers(general_registers(), cpu_);
+  const kvm_sregs2 special = special_registers();
   from_kvm_special_registers(special, cpu_);
   apic_base_ = special.apic_base;
   cr8_ = special.cr8;
@@ -72,14 +72,55 @@ void KvmVcpu::store() {
   kvm_debugregs debug{};
   kvm_call(vcpu, KVM_GET_DEBUGREGS, static_cast<void*>(&debug), "KVM_GET_DEBUGREGS");
   from_kvm_debug_registers(debug, cpu_);
-  kvm_vcpu_events events{};
-  kvm_call(vcpu, KVM_GET_VCPU_EVENTS, static_cast<void*>(&events), "KVM_GET_VCPU_EVENTS");
+  kvm_vcpu_events events = waiting_events();
   if (drop_invalid_opcode_ && events.exception.nr == cpu::kInvalidOpcode) events.exception.injected = 0;
   const KvmPendingEvents pending = from_kvm_events(events, cpu_);
   loaded_ = false;
   cpu_.state_replaced();
   if (pending.nmi_pending) cpu_.raise_nmi();
+  if (events.smi.pending) cpu_.raise_smi();
   if (pending.undelivered) cpu_.deliver(*pending.undelivered);
+}
+
+// --- What the run page carries --------------------------------------------------------------------------------------
+
+void KvmVcpu::load_general_registers() {
+  kvm_regs general = to_kvm_registers(cpu_);
+  if (run_->kvm_valid_regs == 0) {
+    kvm_call(descriptor_.get(), KVM_SET_REGS, static_cast<void*>(&general), "KVM_SET_REGS");
+    return;
+  }
+  run_->s.regs.regs = general;
+  run_->kvm_dirty_regs = KVM_SYNC_X86_REGS;
+}
+
+kvm_regs KvmVcpu::general_registers() const {
+  // Not yet fetched by KVM_RUN, or left by it.
+  if (run_->kvm_dirty_regs != 0 || registers_synced_) return run_->s.regs.regs;
+  kvm_regs general{};
+  kvm_call(descriptor_.get(), KVM_GET_REGS, static_cast<void*>(&general), "KVM_GET_REGS");
+  return general;
+}
+
+// The PDPTEs are not in the page.
+kvm_sregs2 KvmVcpu::special_registers() const {
+  kvm_sregs2 special{};
+  const kvm_sregs& synced = run_->s.regs.sregs;
+  const bool pae = (synced.cr4 & cpu::cr4::kPae) != 0 && (synced.efer & cpu::efer::kLma) == 0;
+  if (registers_synced_ && !pae) {
+    static_assert(offsetof(kvm_sregs2, flags) == offsetof(kvm_sregs, interrupt_bitmap));
+    std::memcpy(&special, &synced, offsetof(kvm_sregs2, flags));
+  } else {
+    kvm_call(descriptor_.get(), KVM_GET_SREGS2, static_cast<void*>(&special), "KVM_GET_SREGS2");
+  }
+  return special;
+}
+
+kvm_vcpu_events KvmVcpu::waiting_events() const {
+  if (registers_synced_) return run_->s.regs.events;
+  kvm_vcpu_events events{};
+  kvm_call(descriptor_.get(), KVM_GET_VCPU_EVENTS, static_cast<void*>(&events), "KVM_GET_VCPU_EVENTS");
+  return events;
 }
 
 // --- Activity --------------------------------------------------------------------------------------------------------

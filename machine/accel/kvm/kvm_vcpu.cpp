@@ -77,6 +77,11 @@ KvmVcpu::KvmVcpu(KvmVcpuServices services, cpu::Cpu& cpu)
   void* page = ::mmap(nullptr, run_size_, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor_.get(), 0);
   if (page == MAP_FAILED) throw std::system_error(errno, std::generic_category(), "mapping kvm_run");
   run_ = static_cast<kvm_run*>(page);
+  // Where the state is taken out often: KVM_RUN leaves a part of it in the run page each time.
+  constexpr uint32_t kSynced = KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS | KVM_SYNC_X86_EVENTS;
+  const KvmCapabilities& has = services_.capabilities;
+  const bool sync = !has.hardware && !local_apic_in_kernel() && (has.synced_registers & kSynced) == kSynced;
+  run_->kvm_valid_regs = sync ? kSynced : 0;
   set_cpuid(descriptor_.get(), cpuid_entries(services_.system, cpu.model(), cpu));
   if (services_.capabilities.machine_check) {
     constexpr uint64_t kBanks = 10, kControlPresent = 1u << 8;
@@ -209,6 +214,7 @@ KvmVcpu::MaybeExit KvmVcpu::enter_guest() {
   if ((cpu_.exit_request.load(std::memory_order_seq_cst) & ~kKeeps) != 0) immediate_exit.store(1);
   const int result = kvm_try(descriptor_.get(), KVM_RUN);
   const int error = result < 0 ? errno : 0;
+  registers_synced_ = run_->kvm_valid_regs != 0;
   in_guest_.store(false, std::memory_order_seq_cst);
   cpu_.environment().group.leave();
 
@@ -226,7 +232,10 @@ KvmVcpu::MaybeExit KvmVcpu::enter_guest() {
 // KVM keeps copies of two registers of a local APIC that it does not have.
 void KvmVcpu::follow_local_apic() {
   LocalApicPort& apic = cpu_.environment().apic;
-  if (run_->cr8 != apic.task_priority_class()) apic.set_task_priority_class(static_cast<uint8_t>(run_->cr8 & 0xF));
+  if (run_->cr8 != apic.task_priority_class()) {
+    apic.set_task_priority_class(static_cast<uint8_t>(run_->cr8 & 0xF));
+    interrupt_patience_ = kInterruptPatience;
+  }
   if (run_->apic_base != apic.base_register()) apic.set_base_register(run_->apic_base);
 }
 
@@ -272,7 +281,9 @@ void KvmVcpu::complete_access() {
   while (access_incomplete_) {
     access_incomplete_ = false;
     std::atomic_ref(run_->immediate_exit).store(1);
-    if (kvm_try(descriptor_.get(), KVM_RUN) < 0) return;
+    const int result = kvm_try(descriptor_.get(), KVM_RUN);
+    registers_synced_ = run_->kvm_valid_regs != 0;
+    if (result < 0) return;
     // The rest of an access that crosses a page, or of a string instruction.
     handle_exit();
   }

@@ -134,6 +134,10 @@ class KvmVcpu final : public Accelerator {
   void load_extended_state();
   void store_extended_state();
   void read_xsave_area();
+  void load_general_registers();
+  kvm_regs general_registers() const;
+  kvm_sregs2 special_registers() const;
+  kvm_vcpu_events waiting_events() const;
   void load_tsc();
   void store_tsc();
 
@@ -162,6 +166,7 @@ class KvmVcpu final : public Accelerator {
   bool access_incomplete_ = false;    // KVM_RUN must finish the instruction that accessed a port, memory or an MSR
   unsigned interrupt_patience_ = 0;   // instructions that will still be interpreted while an interrupt waits
   bool window_known_ = false;         // ready_for_interrupt_injection is about the state as it is
+  bool registers_synced_ = false;     // the run page has what KVM_RUN ended with
   bool drop_invalid_opcode_ = false;  // KVM queued #UD for the instruction that it could not emulate
   std::atomic<bool> in_guest_{false};
   std::atomic<int> thread_{0};

@@ -1,6 +1,9 @@
 // Whether KVM is used, and what is said where it is not.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <linux/kvm.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <fstream>
 
@@ -26,6 +29,38 @@ TEST(KvmCapabilities, MissingDeviceIsExplained) {
   std::string reason;
   EXPECT_FALSE(open_kvm(reason, "/nonexistent/kvm"));
   EXPECT_THAT(reason, AllOf(HasSubstr("there is no /nonexistent/kvm"), HasSubstr("kvm_intel or kvm_amd")));
+}
+
+// Root may open everything.
+class Nobody {
+ public:
+  Nobody() { changed_ = ::geteuid() == 0 && ::seteuid(kNobody) == 0; }
+  ~Nobody() {
+    if (changed_) EXPECT_EQ(::seteuid(0), 0);
+  }
+
+ private:
+  static constexpr uid_t kNobody = 65534;
+  bool changed_ = false;
+};
+
+TEST(KvmCapabilities, MissingPermissionNamesTheGroup) {
+  const std::string path = file_with("forbidden", "");
+  ASSERT_EQ(::chmod(path.c_str(), 0), 0);
+  std::string reason;
+  {
+    const Nobody nobody;
+    EXPECT_FALSE(open_kvm(reason, path.c_str()));
+  }
+  EXPECT_THAT(reason, AllOf(HasSubstr("no permission for " + path), HasSubstr("group kvm"),
+                            HasSubstr("sudo usermod -aG kvm $USER")));
+  ::unlink(path.c_str());
+}
+
+TEST(KvmCapabilities, MissingCapabilityIsNamed) {
+  EXPECT_EQ(missing_capability([](int) { return 1; }), "");
+  EXPECT_THAT(missing_capability([](int number) { return number != KVM_CAP_SREGS2; }),
+              AllOf(HasSubstr("lacks KVM_CAP_SREGS2"), HasSubstr("5.16")));
 }
 
 TEST(KvmCapabilities, AnotherDeviceIsRefused) {

@@ -171,6 +171,25 @@ TEST_P(ShownByTheKernel, StateOfTheControllersIsTheBoards) {
   done.get_future().wait();
 }
 
+// The clock's line is an event (irqfd): an edge each time it rises, whether it falls in between or not.
+TEST(KvmInterruptEvent, SignalIsAnEdgeAtThe8259) {
+  CALCO_NEEDS_KVM();
+  MonitoredMachine guest({0xFA, 0xF4}, {"-accel", "kvm,kernel-irqchip=on"});
+  std::promise<std::pair<int, int>> requests;
+  guest.machine().post([&] {
+    Machine& machine = guest.machine();
+    const auto request = [&machine] {
+      int requested = 0;
+      machine.while_paused([&] { requested = machine.board().pic->slave().registers().requests; });
+      return requested;
+    };
+    const int before = request();
+    machine.while_paused([&] { machine.board().isa_wires[8]->input().set(true); });
+    requests.set_value({before, request()});
+  });
+  EXPECT_EQ(requests.get_future().get(), (std::pair{0, 1}));
+}
+
 INSTANTIATE_TEST_SUITE_P(Kvm, ShownByTheKernel,
                          ::testing::Values("kvm,kernel-irqchip=off", "kvm,kernel-irqchip=split",
                                            "kvm,kernel-irqchip=on"));
