@@ -294,7 +294,7 @@ void cmpxchg_pair(Cpu& cpu, const Op& op) {
   if (host != nullptr) {
     __atomic_compare_exchange_n(reinterpret_cast<Whole*>(host), &old, replacement, false, __ATOMIC_SEQ_CST,
                                 __ATOMIC_SEQ_CST);
-    cpu.mmu().note_written(linear, sizeof(Whole), protection);
+    cpu.mmu().note_written(linear, host, sizeof(Whole), protection);
   } else {
     cpu.environment().group.exclusively(cpu, [&] {
       const Whole low = static_cast<Half>(cpu.mmu().load_slow(linear, sizeof(Half), protection));

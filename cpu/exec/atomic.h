@@ -22,7 +22,7 @@ T atomic_modify(Cpu& cpu, uint64_t linear, bool stack, Change&& change) {
     old = __atomic_load_n(target, __ATOMIC_RELAXED);
     while (!__atomic_compare_exchange_n(target, &old, change(old), false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED)) {
     }
-    cpu.mmu().note_written(linear, sizeof(T), protection);
+    cpu.mmu().note_written(linear, host, sizeof(T), protection);
     return old;
   }
   cpu.environment().group.exclusively(cpu, [&] {

@@ -138,7 +138,7 @@ bool move_span(Cpu& cpu, const Op& op, uint64_t& count) {
   } else {
     std::memmove(to_host, from_host, bytes);
   }
-  cpu.mmu().note_written(to, bytes, protection);
+  cpu.mmu().note_written(to, to_host, bytes, protection);
   write_index(cpu, op, kRsi, source + bytes);
   write_index(cpu, op, kRdi, destination + bytes);
   count -= elements;
@@ -157,7 +157,7 @@ bool store_span(Cpu& cpu, const Op& op, uint64_t& count) {
   if (to_host == nullptr) return false;
   const T value = read_register<T>(cpu, kRax);
   for (uint64_t i = 0; i < elements; ++i) std::memcpy(to_host + i * sizeof(T), &value, sizeof(T));
-  cpu.mmu().note_written(to, bytes, protection);
+  cpu.mmu().note_written(to, to_host, bytes, protection);
   write_index(cpu, op, kRdi, destination + bytes);
   count -= elements;
   return true;

@@ -282,11 +282,11 @@ uint8_t* Mmu::host_address(uint64_t linear, unsigned size, Access access, Protec
 
 // Where stores take the fast path, whoever marks code in the page waits until this processor executes nothing
 // (BlockCache::protect), and then looks at the bytes again.
-void Mmu::note_written(uint64_t linear, unsigned size, Protection protection) {
+void Mmu::note_written(uint64_t linear, const uint8_t* host, unsigned size, Protection protection) {
   const TlbEntry& entry = *tlb_entry(current_->tables[static_cast<size_t>(protection)].entries, linear);
   if (entry.write == page_of(linear)) return;
   GuestMemory& memory = cpu_.environment().memory_map.memory();
-  memory.after_store(memory.offset_of(reinterpret_cast<const uint8_t*>(linear + entry.addend)), size);
+  memory.after_store(memory.offset_of(host), size);
 }
 
 const uint8_t* Mmu::fetch_address(uint64_t linear) {

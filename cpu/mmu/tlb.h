@@ -74,8 +74,8 @@ class Mmu {
   // Host address of `linear` for `size` bytes within one page if plain memory answers there, else null; raises faults
   // as the access would. Before a write code in these bytes is invalidated. For block moves and atomics.
   uint8_t* host_address(uint64_t linear, unsigned size, Access access, Protection protection);
-  // To be called when what host_address() gave for a write to `linear` has been written.
-  void note_written(uint64_t linear, unsigned size, Protection protection);
+  // To be called when `host`, which host_address() gave for a write to `linear`, has been written.
+  void note_written(uint64_t linear, const uint8_t* host, unsigned size, Protection protection);
   // Where to fetch the instruction bytes at `linear` from: host address, or null where a device would answer. Raises
   // #PF and #GP(0).
   const uint8_t* fetch_address(uint64_t linear);
