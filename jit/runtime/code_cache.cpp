@@ -2,6 +2,7 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <cstring>
 #include <iterator>
 #include <numeric>
@@ -17,7 +18,7 @@ size_t aligned(size_t size, size_t alignment) { return (size + alignment - 1) / 
 
 }  // namespace
 
-CodeCache::CodeCache(size_t size) : size_(aligned(size, kSegments * 4096)) {
+CodeCache::CodeCache(size_t size) : size_(aligned(std::max(size, kMinimumBytes), kSegments * 4096)) {
   // Without a file: perf looks names up (perf_map.h) only for code that lies in anonymous memory.
   void* view = mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (view == MAP_FAILED) fail("code cache: writable view");

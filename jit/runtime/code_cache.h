@@ -16,13 +16,16 @@ namespace calco::jit {
 // under a lock or by an atomic store.
 class CodeCache {
  public:
-  // Bytes of code; data of the same size is reserved, but used only as needed. Throws std::system_error.
+  // Bytes of code, kMinimumBytes at least; data of the same size is reserved, but used only as needed. Throws
+  // std::system_error.
   explicit CodeCache(size_t size);
   CodeCache(const CodeCache&) = delete;
   CodeCache& operator=(const CodeCache&) = delete;
   ~CodeCache();
 
   static constexpr unsigned kSegments = 8;
+  // Each segment has room for the longest block, which is reserved while it is emitted, and for the entries.
+  static constexpr size_t kMinimumBytes = kSegments * (size_t{64} << 10);
 
   // `bytes` of code space, aligned to 16, in the current segment: the address to write at, or null where the segment is
   // full.
