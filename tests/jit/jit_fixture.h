@@ -1,9 +1,11 @@
 // A processor whose code is translated, for tests of the translator as a whole.
 #pragma once
 
+#include <gtest/gtest.h>
 #include <xbyak/xbyak.h>
 
 #include <memory>
+#include <string>
 
 #include "jit/runtime/jit.h"
 #include "tests/cpu/system_fixture.h"
@@ -15,6 +17,13 @@ class GuestCode : public Xbyak::CodeGenerator {
  public:
   std::span<const uint8_t> bytes() const { return {getCode(), getSize()}; }
 };
+
+// Who executes the guest's code.
+enum class Tier : uint8_t { Baseline, Llvm };
+
+inline std::string tier_name(const testing::TestParamInfo<Tier>& info) {
+  return info.param == Tier::Llvm ? "Llvm" : "Baseline";
+}
 
 // Blocks are translated before they are executed for the first time. Every exception's handler is HLT, with which
 // run() returns (interrupts are off); it has a stack of its own. Besides what the base maps, the 2 MiB from kAlias on
@@ -30,10 +39,12 @@ class JitFixture : public cpu::SystemFixture {
   static constexpr uint64_t kPageTable = kTables + 0x4000;
   static constexpr uint64_t kPresentWritable = 0x63;  // and accessed, dirty
 
-  // `options`: without the optimizing tier.
-  explicit JitFixture(JitOptions options = {.threshold = 1}) {
+  // Tier::Llvm: a translation is compiled by LLVM before it executes for the first time.
+  explicit JitFixture(JitOptions options = {.threshold = 1}, Tier tier = Tier::Baseline) {
     options.passes.verify = true;
-    options.llvm = false;
+    options.llvm = tier == Tier::Llvm;
+    options.regions.threshold = 1;
+    options.regions.wait = true;
     jit = std::make_unique<Jit>(options, group, *cpu, log);
     group.set_code_listener([this](uint64_t offset, uint64_t size) { jit->code_changes(offset, size); });
     cpu->set_translator(jit.get());

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <functional>
+#include <optional>
 #include <thread>
 
 #include "cpu/system/debug.h"
@@ -29,10 +30,11 @@ struct Ending {
 
 // The instruction under test stands in the middle of a block whose other instructions change the registers and flags
 // that show whether the state is exact. RDI points to memory, R14 to none, R15 to what is read only.
-Ending execute(const Emit& instruction, bool translated) {
+Ending execute(const Emit& instruction, std::optional<Tier> tier) {
   struct Machine : JitFixture {
-  } machine;
-  if (!translated) machine.stop_translating();
+    explicit Machine(Tier chosen) : JitFixture({.threshold = 1}, chosen) {}
+  } machine(tier.value_or(Tier::Baseline));
+  if (!tier) machine.stop_translating();
   GuestCode code;
   code.mov(rdi, JitFixture::kData);
   code.mov(r14, JitFixture::kNowhere + 0x123);
@@ -52,7 +54,7 @@ Ending execute(const Emit& instruction, bool translated) {
   code.hlt();
   machine.load(code);
   machine.run();
-  EXPECT_EQ(machine.entered_translations(), translated);
+  EXPECT_EQ(machine.entered_translations(), tier.has_value());
 
   const Cpu& cpu = *machine.cpu;
   Ending ending{};
@@ -65,18 +67,24 @@ Ending execute(const Emit& instruction, bool translated) {
   return ending;
 }
 
-void expect_fault(const Emit& instruction, uint8_t vector) {
-  const Ending translated = execute(instruction, true);
+void expect_fault_in(Tier tier, const Emit& instruction, uint8_t vector) {
+  SCOPED_TRACE(static_cast<int>(tier));
+  const Ending translated = execute(instruction, tier);
   EXPECT_EQ(translated.registers[kRip], JitFixture::handler(vector) + 1);
   EXPECT_EQ(translated.registers[kR10], 1u);
   EXPECT_EQ(translated.registers[kRax], 0x7FFFFFFFu);
-  const Ending interpreted = execute(instruction, false);
+  const Ending interpreted = execute(instruction, std::nullopt);
   EXPECT_EQ(translated.registers, interpreted.registers);
   EXPECT_EQ(translated.cr2, interpreted.cr2);
   EXPECT_EQ(translated.frame, interpreted.frame);
   EXPECT_EQ(translated.vector, interpreted.vector);
   EXPECT_EQ(translated.mxcsr, interpreted.mxcsr);
   EXPECT_EQ(translated.data, interpreted.data);
+}
+
+void expect_fault(const Emit& instruction, uint8_t vector) {
+  expect_fault_in(Tier::Baseline, instruction, vector);
+  expect_fault_in(Tier::Llvm, instruction, vector);
 }
 
 TEST(PreciseFaults, Load) {
@@ -229,9 +237,13 @@ TEST(PreciseFaults, UnmaskedVectorExceptionLeavesTheDestination) {
       kSimdError);
 }
 
-class Mxcsr : public ::testing::Test, protected JitFixture {};
+class Mxcsr : public ::testing::TestWithParam<Tier>, protected JitFixture {
+ protected:
+  Mxcsr() : JitFixture({.threshold = 1}, GetParam()) {}
+};
+INSTANTIATE_TEST_SUITE_P(Tiers, Mxcsr, testing::Values(Tier::Baseline, Tier::Llvm), tier_name);
 
-TEST_F(Mxcsr, MaskedExceptionsAccumulateAndRoundingHolds) {
+TEST_P(Mxcsr, MaskedExceptionsAccumulateAndRoundingHolds) {
   GuestCode code;
   code.mov(rdi, kData);
   code.mov(code.dword[rdi], 0x1F80 | 0x6000);  // towards zero
@@ -289,8 +301,10 @@ TEST_F(OperandInTwoPages, FaultsAtTheSecondPageThatIsNotMapped) {
 
 // --- Debugging -------------------------------------------------------------------------------------------------------
 
-class TranslatedDebug : public ::testing::Test, protected JitFixture {
+class TranslatedDebug : public ::testing::TestWithParam<Tier>, protected JitFixture {
  protected:
+  TranslatedDebug() : JitFixture({.threshold = 1}, GetParam()) {}
+
   // Ten rounds of five instructions; leaves the address of the third.
   uint64_t load_loop() {
     GuestCode code;
@@ -310,7 +324,9 @@ class TranslatedDebug : public ::testing::Test, protected JitFixture {
   }
 };
 
-TEST_F(TranslatedDebug, TrapFlagStepsThroughTranslatedCode) {
+INSTANTIATE_TEST_SUITE_P(Tiers, TranslatedDebug, testing::Values(Tier::Baseline, Tier::Llvm), tier_name);
+
+TEST_P(TranslatedDebug, TrapFlagStepsThroughTranslatedCode) {
   load_loop();
   run();  // all of it is translated now
   GuestCode handler_code;
@@ -332,7 +348,7 @@ TEST_F(TranslatedDebug, TrapFlagStepsThroughTranslatedCode) {
   EXPECT_EQ(word(kData), 2u + 2 + 50);
 }
 
-TEST_F(TranslatedDebug, DebuggerBreakpointInTranslatedCodeStopsEachTime) {
+TEST_P(TranslatedDebug, DebuggerBreakpointInTranslatedCodeStopsEachTime) {
   const uint64_t third = load_loop();
   run();
   DebuggerStops stops;
@@ -350,7 +366,7 @@ TEST_F(TranslatedDebug, DebuggerBreakpointInTranslatedCodeStopsEachTime) {
   EXPECT_EQ(reg(kRax), 4u);
 }
 
-TEST_F(TranslatedDebug, WithoutBreakpointsCodeIsTranslatedAgain) {
+TEST_P(TranslatedDebug, WithoutBreakpointsCodeIsTranslatedAgain) {
   DebuggerStops stops;
   stops.breakpoints = {load_loop()};
   cpu->set_debugger_stops(stops);
@@ -362,7 +378,7 @@ TEST_F(TranslatedDebug, WithoutBreakpointsCodeIsTranslatedAgain) {
   EXPECT_TRUE(entered_translations());
 }
 
-TEST_F(TranslatedDebug, InstructionBreakpointOfTheGuestFaultsInTranslatedCode) {
+TEST_P(TranslatedDebug, InstructionBreakpointOfTheGuestFaultsInTranslatedCode) {
   const uint64_t third = load_loop();
   run();
   cpu->dr[0] = third;
@@ -373,7 +389,7 @@ TEST_F(TranslatedDebug, InstructionBreakpointOfTheGuestFaultsInTranslatedCode) {
   EXPECT_EQ(reg(kRax), 2u);
 }
 
-TEST_F(TranslatedDebug, DataBreakpointOfTheGuestTrapsBehindATranslatedStore) {
+TEST_P(TranslatedDebug, DataBreakpointOfTheGuestTrapsBehindATranslatedStore) {
   GuestCode code;
   code.mov(rdi, kData);
   code.mov(eax, 1);
@@ -415,8 +431,10 @@ class Interrupting final : public RegisterWindow {
   SilentApic& apic_;
 };
 
-class TranslatedInterrupt : public ::testing::Test, protected JitFixture {
+class TranslatedInterrupt : public ::testing::TestWithParam<Tier>, protected JitFixture {
  protected:
+  TranslatedInterrupt() : JitFixture({.threshold = 1}, GetParam()) {}
+
   void run_with_interrupts() {
     cpu->registers[kRip] = kCode;
     cpu->registers[kRsp] = kStack;
@@ -426,7 +444,9 @@ class TranslatedInterrupt : public ::testing::Test, protected JitFixture {
   }
 };
 
-TEST_F(TranslatedInterrupt, LeavesAHotLoopWithinOneRound) {
+INSTANTIATE_TEST_SUITE_P(Tiers, TranslatedInterrupt, testing::Values(Tier::Baseline, Tier::Llvm), tier_name);
+
+TEST_P(TranslatedInterrupt, LeavesAHotLoopWithinOneRound) {
   Interrupting device(*cpu, apic);
   map.add_window("interrupting", kPages, 0x1000, device);
   map.commit();
@@ -447,7 +467,7 @@ TEST_F(TranslatedInterrupt, LeavesAHotLoopWithinOneRound) {
   EXPECT_TRUE(entered_translations());
 }
 
-TEST_F(TranslatedInterrupt, LeavesALoopOfOneInstruction) {
+TEST_P(TranslatedInterrupt, LeavesALoopOfOneInstruction) {
   GuestCode code;
   Xbyak::Label again;
   code.L(again);
@@ -462,7 +482,7 @@ TEST_F(TranslatedInterrupt, LeavesALoopOfOneInstruction) {
   EXPECT_EQ(frame(0), kCode);
 }
 
-TEST_F(TranslatedInterrupt, LeavesALoopOfIndirectJumps) {
+TEST_P(TranslatedInterrupt, LeavesALoopOfIndirectJumps) {
   GuestCode code;
   Xbyak::Label again;
   code.L(again);

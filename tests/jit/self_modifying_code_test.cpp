@@ -22,8 +22,10 @@ GuestCode& answer(GuestCode& code, uint32_t value) {
   return code;
 }
 
-class SelfModifyingCode : public ::testing::Test, protected JitFixture {
+class SelfModifyingCode : public ::testing::TestWithParam<Tier>, protected JitFixture {
  protected:
+  SelfModifyingCode() : JitFixture({.threshold = 1}, GetParam()) {}
+
   static constexpr uint64_t kFunction = kCode + 0x800;      // in the page of the code
   static constexpr uint64_t kFarFunction = kCode + 0x5800;  // in another page
 
@@ -52,7 +54,7 @@ class SelfModifyingCode : public ::testing::Test, protected JitFixture {
 };
 constexpr uint64_t kSumFromOneToTen = 55;
 
-TEST_F(SelfModifyingCode, AStoreIntoItsOwnBlockChangesTheNextInstruction) {
+TEST_P(SelfModifyingCode, AStoreIntoItsOwnBlockChangesTheNextInstruction) {
   GuestCode code;
   Xbyak::Label next;
   code.lea(rdi, code.ptr[rip + next]);
@@ -66,7 +68,7 @@ TEST_F(SelfModifyingCode, AStoreIntoItsOwnBlockChangesTheNextInstruction) {
   EXPECT_TRUE(entered_translations());
 }
 
-TEST_F(SelfModifyingCode, AReadModifyWriteOfItsOwnBlockHappensOnce) {
+TEST_P(SelfModifyingCode, AReadModifyWriteOfItsOwnBlockHappensOnce) {
   GuestCode code;
   Xbyak::Label next;
   code.lea(rdi, code.ptr[rip + next]);
@@ -82,7 +84,7 @@ TEST_F(SelfModifyingCode, AReadModifyWriteOfItsOwnBlockHappensOnce) {
   EXPECT_EQ(reg(kRax), 11u);
 }
 
-TEST_F(SelfModifyingCode, AVectorStoreChangesTheNextInstruction) {
+TEST_P(SelfModifyingCode, AVectorStoreChangesTheNextInstruction) {
   GuestCode code;
   Xbyak::Label next;
   code.lea(rdi, code.ptr[rip + next]);
@@ -100,7 +102,7 @@ TEST_F(SelfModifyingCode, AVectorStoreChangesTheNextInstruction) {
   EXPECT_EQ(reg(kRax), 3u);
 }
 
-TEST_F(SelfModifyingCode, APushOverwritesTheNextInstruction) {
+TEST_P(SelfModifyingCode, APushOverwritesTheNextInstruction) {
   GuestCode code;
   Xbyak::Label next;
   code.lea(rsp, code.ptr[rip + next]);
@@ -116,7 +118,7 @@ TEST_F(SelfModifyingCode, APushOverwritesTheNextInstruction) {
   EXPECT_EQ(reg(kRax), 5u);
 }
 
-TEST_F(SelfModifyingCode, OtherBlockOfTheSamePage) {
+TEST_P(SelfModifyingCode, OtherBlockOfTheSamePage) {
   load_answer(kFunction, 1);
   load_caller(kFunction, kFunction);
   run();
@@ -124,7 +126,7 @@ TEST_F(SelfModifyingCode, OtherBlockOfTheSamePage) {
   EXPECT_GE(jit->statistics().invalidations, 1u);
 }
 
-TEST_F(SelfModifyingCode, OtherPage) {
+TEST_P(SelfModifyingCode, OtherPage) {
   load_answer(kFarFunction, 1);
   load_caller(kFarFunction, kFarFunction);
   run();
@@ -132,14 +134,14 @@ TEST_F(SelfModifyingCode, OtherPage) {
   EXPECT_GE(jit->statistics().invalidations, 1u);
 }
 
-TEST_F(SelfModifyingCode, StoresThroughAnotherMappingOfThePage) {
+TEST_P(SelfModifyingCode, StoresThroughAnotherMappingOfThePage) {
   load_answer(kFarFunction, 1);
   load_caller(kFarFunction, kAlias + kFarFunction);
   run();
   EXPECT_EQ(reg(kRbx), kSumFromOneToTen);
 }
 
-TEST_F(SelfModifyingCode, CodeExecutedThroughAnotherMappingOfThePage) {
+TEST_P(SelfModifyingCode, CodeExecutedThroughAnotherMappingOfThePage) {
   load_answer(kFarFunction, 1);
   load_caller(kAlias + kFarFunction, kFarFunction);
   run();
@@ -150,7 +152,7 @@ TEST_F(SelfModifyingCode, CodeExecutedThroughAnotherMappingOfThePage) {
   EXPECT_EQ(reg(kRbx), kSumFromOneToTen);
 }
 
-TEST_F(SelfModifyingCode, TwoMappingsOfAPageShareATranslation) {
+TEST_P(SelfModifyingCode, TwoMappingsOfAPageShareATranslation) {
   load_answer(kFunction, 9);
   GuestCode code;
   code.mov(rsi, kFunction);
@@ -165,7 +167,7 @@ TEST_F(SelfModifyingCode, TwoMappingsOfAPageShareATranslation) {
   EXPECT_EQ(jit->statistics().known, 4u);
 }
 
-TEST_F(SelfModifyingCode, RemapOfThePageUnderAJumpFromPageToPage) {
+TEST_P(SelfModifyingCode, RemapOfThePageUnderAJumpFromPageToPage) {
   // Page 0 jumps to page 1, which is one page and then another.
   const uint64_t first = kPages, second = kPages + 0x1000;
   map_page(0, 0x400000);
@@ -200,7 +202,7 @@ TEST_F(SelfModifyingCode, RemapOfThePageUnderAJumpFromPageToPage) {
   EXPECT_EQ(reg(kRbx), expected);
 }
 
-TEST_F(SelfModifyingCode, RemapOfThePageUnderADirectJumpFromPageToPage) {
+TEST_P(SelfModifyingCode, RemapOfThePageUnderADirectJumpFromPageToPage) {
   const uint64_t first = kPages, second = kPages + 0x1000;
   map_page(0, 0x400000);
   map_page(1, 0x401000);
@@ -224,7 +226,7 @@ TEST_F(SelfModifyingCode, RemapOfThePageUnderADirectJumpFromPageToPage) {
   }
 }
 
-TEST_F(SelfModifyingCode, AnInstructionAcrossPagesFollowsItsSecondPage) {
+TEST_P(SelfModifyingCode, AnInstructionAcrossPagesFollowsItsSecondPage) {
   map_page(0, 0x400000);
   map_page(1, 0x401000);
   GuestCode code;
@@ -269,7 +271,7 @@ class AcrossPages : public SelfModifyingCode {
   }
 };
 
-TEST_F(AcrossPages, TheInstructionIsTranslated) {
+TEST_P(AcrossPages, TheInstructionIsTranslated) {
   run_loop(10);
   const uint64_t interpreted = cpu->instructions_retired;
   run_loop(1000);
@@ -277,7 +279,7 @@ TEST_F(AcrossPages, TheInstructionIsTranslated) {
   EXPECT_EQ(reg(kRax), 0x11111111u);
 }
 
-TEST_F(AcrossPages, AStoreIntoItsSecondPageChangesIt) {
+TEST_P(AcrossPages, AStoreIntoItsSecondPageChangesIt) {
   run_loop(10);
   map.write_value<uint8_t>(kSecond, 0x33);
   run_loop(10);
@@ -287,7 +289,7 @@ TEST_F(AcrossPages, AStoreIntoItsSecondPageChangesIt) {
   EXPECT_EQ(reg(kRax), 0x11331144u);
 }
 
-TEST_F(AcrossPages, ARemapOfItsSecondPageChangesIt) {
+TEST_P(AcrossPages, ARemapOfItsSecondPageChangesIt) {
   run_loop(10);
   load_code({0x22, 0x22, 0xF4}, 0x402000);
   map_page(1, 0x402000);
@@ -323,7 +325,7 @@ class ForeignStores : public SelfModifyingCode {
   }
 };
 
-TEST_F(ForeignStores, DirectMemoryAccessChangesCodeThatExecutes) {
+TEST_P(ForeignStores, DirectMemoryAccessChangesCodeThatExecutes) {
   load_waiting_loop();
   std::thread processor([this] { run(); });
   wait_for_iterations(1000);
@@ -332,7 +334,7 @@ TEST_F(ForeignStores, DirectMemoryAccessChangesCodeThatExecutes) {
   EXPECT_EQ(reg(kRax), 2u);
 }
 
-TEST_F(ForeignStores, AnotherProcessorChangesCodeThatExecutes) {
+TEST_P(ForeignStores, AnotherProcessorChangesCodeThatExecutes) {
   load_waiting_loop();
   SilentApic other_apic;
   Cpu other({.memory_map = map,
@@ -374,7 +376,7 @@ TEST_F(ForeignStores, AnotherProcessorChangesCodeThatExecutes) {
 
 // --- Revival ---------------------------------------------------------------------------------------------------------
 
-TEST_F(SelfModifyingCode, BytesThatReturnReviveTheirTranslation) {
+TEST_P(SelfModifyingCode, BytesThatReturnReviveTheirTranslation) {
   GuestCode code;
   Xbyak::Label again;
   code.mov(rsi, kFarFunction);
@@ -401,7 +403,7 @@ TEST_F(SelfModifyingCode, BytesThatReturnReviveTheirTranslation) {
   EXPECT_EQ(jit->statistics().revivals, 2u);
 }
 
-TEST_F(SelfModifyingCode, BytesThatAppearInAnotherPageReviveTheirTranslation) {
+TEST_P(SelfModifyingCode, BytesThatAppearInAnotherPageReviveTheirTranslation) {
   GuestCode function;
   Xbyak::Label tail;
   function.jmp(tail);  // a link within the page
@@ -431,11 +433,16 @@ TEST_F(SelfModifyingCode, BytesThatAppearInAnotherPageReviveTheirTranslation) {
   EXPECT_EQ(reg(kRax), 1u);
 }
 
+INSTANTIATE_TEST_SUITE_P(Tiers, SelfModifyingCode, testing::Values(Tier::Baseline, Tier::Llvm), tier_name);
+INSTANTIATE_TEST_SUITE_P(Tiers, AcrossPages, testing::Values(Tier::Baseline, Tier::Llvm), tier_name);
+INSTANTIATE_TEST_SUITE_P(Tiers, ForeignStores, testing::Values(Tier::Baseline, Tier::Llvm), tier_name);
+
 // --- A full code cache -----------------------------------------------------------------------------------------------
 
 class SmallCodeCache : public ::testing::Test, protected JitFixture {
  protected:
-  SmallCodeCache() : JitFixture({.threshold = 1, .code_bytes = size_t{512} << 10}) {}
+  // As small as it gets.
+  SmallCodeCache() : JitFixture({.threshold = 1, .code_bytes = 1}) {}
 };
 
 TEST_F(SmallCodeCache, WhatIsThrownAwayIsTranslatedAnew) {
