@@ -467,6 +467,25 @@ TEST_P(TranslatedInterrupt, LeavesAHotLoopWithinOneRound) {
   EXPECT_TRUE(entered_translations());
 }
 
+// SDM vol. 2, STI: the instruction behind it executes first, also where translated code cannot do it.
+TEST_P(TranslatedInterrupt, WaitsForTheInstructionBehindStiThoughItCrossesPages) {
+  GuestCode code;
+  code.mov(rdi, kData + 0xFFC);
+  code.mov(ebx, 1);
+  code.sti();
+  code.add(code.qword[rdi], rbx);
+  const size_t behind = code.getSize();
+  code.mov(ebx, 2);
+  code.hlt();
+  load(code);
+  apic.vector = kVector;
+  cpu->set_interrupt_pending(true);
+  run();
+  EXPECT_EQ(reg(kRip), handler(kVector) + 1);
+  EXPECT_EQ(frame(0), kCode + behind);
+  EXPECT_EQ(word(kData + 0xFFC), 1u);
+}
+
 TEST_P(TranslatedInterrupt, LeavesALoopOfOneInstruction) {
   GuestCode code;
   Xbyak::Label again;
