@@ -163,7 +163,7 @@ void Cpu::mode_changed() {
 void Cpu::select_mode() {
   tlb = mmu_.current_tlb();
   const Segment& code = segments[kCs];
-  const bool single = single_step_ || interrupt_shadow;
+  const bool single = single_step_ || interrupt_shadow || one_instruction_;
   const auto size = code_64()    ? decode::CodeSize::Bits64
                     : code.big() ? decode::CodeSize::Bits32
                                  : decode::CodeSize::Bits16;

@@ -12,6 +12,7 @@
 #include "cpu/decode/instruction.h"
 #include "cpu/exec/translation_counters.h"
 #include "cpu/flags.h"
+#include "cpu/mmu/store_journal.h"
 #include "cpu/mmu/tlb.h"
 #include "cpu/state.h"
 #include "cpu/system/debugger_stops.h"
@@ -65,7 +66,8 @@ constexpr uint32_t kInterrupt = 1u << 0, kNmi = 1u << 1, kSmi = 1u << 2, kInit =
     kSingleStep = 1u << 9,           // one instruction at a time (TF, breakpoints, interrupt shadow)
     kReset = 1u << 10,
                    kTrace = 1u << 11,  // every block is logged: none may chain to the next
-    kDebugger = 1u << 12;              // a breakpoint or watchpoint of the debugger was hit
+    kDebugger = 1u << 12,              // a breakpoint or watchpoint of the debugger was hit
+    kPiece = 1u << 13;                 // execution is compared piece by piece (Cpu::run_piece)
 }  // namespace request
 
 // Why run() returned to the machine.
@@ -74,6 +76,20 @@ enum class RunExit : uint8_t {
   Halted,    // HLT or wait-for-SIPI: nothing to do until a pin changes
   Shutdown,  // triple fault; Environment::triple_fault was called
   Debugger,  // the debugger wanted a stop: debugger_stops().hit() says where, or its step is complete
+};
+
+// How a piece of execution ended (Cpu::run_piece).
+struct PieceEnd {
+  enum class Kind : uint8_t {
+    Returned,
+    Left,  // an instruction's function went back to the dispatch loop; RIP is exact
+    Fault,
+  };
+  Kind kind = Kind::Returned;
+  bool has_error_code = false;
+  Vector vector = kDivideError;
+  uint32_t error_code = 0;
+  bool operator==(const PieceEnd&) const = default;
 };
 
 // Threads: everything but the ProcessorPins, request() and state of `pending` runs on the vCPU's own thread.
@@ -156,7 +172,10 @@ class Cpu : public CpuState, public ProcessorPins {
   unsigned iopl() const { return static_cast<unsigned>(system_flags >> rflags::kIoplShift & 3); }
   // Operand size of stack accesses' pointer: 2, 4 or 8 bytes.
   unsigned stack_address_size() const { return code_64() ? 8 : (segments[kSs].big() ? 4 : 2); }
-  uint64_t tsc() { return environment_.tsc() + tsc_offset; }
+  uint64_t tsc() {
+    note_outside(StoreJournal::kClock);
+    return environment_.tsc() + tsc_offset;
+  }
   // Linear addresses outside of 64-bit mode wrap at 4 GiB.
   uint64_t wrap_linear(uint64_t linear) const { return code_64() ? linear : static_cast<uint32_t>(linear); }
 
@@ -180,11 +199,31 @@ class Cpu : public CpuState, public ProcessorPins {
   // From within an instruction's function that translated code called: back to the dispatch loop, where execution goes
   // on at RIP. No fault. Nothing with a destructor may be on the stack.
   [[noreturn]] void leave_translation();
+  // How often a piece (run_piece) may still go round a loop within translated code.
+  uint32_t rounds_left = 0;
   // Why and through which link translated code came back (jit/runtime/abi.h).
   uint64_t translation_exit_reason = 0, translation_exit_link = 0;
   TranslationCounters translation_counters;
   // Where translated code finds an operand that lies in two pages.
   alignas(64) std::array<uint8_t, 64> read_across_pages{};
+
+  // --- For co-simulation: the same piece of guest code several times over (jit/runtime/cosimulation.h) ---------------
+  // From within Translator::execute(). Calls `piece`, on whose stack nothing with a destructor may live while guest
+  // code runs, and holds on to a fault that it raises. Whatever asks at boundaries whether to go on is told not to.
+  PieceEnd run_piece(void (*piece)(Cpu& cpu, const void* context), const void* context);
+  // Within such a piece: the interpreter executes the instruction at RIP, and no more.
+  void interpret_instruction();
+  // Puts back the architectural state of an earlier moment, with no change of mode in between.
+  void restore(const CpuState& state);
+  // Stores are noted there from now on; null: no more.
+  void set_journal(StoreJournal* journal);
+  // What cannot be done twice is about to happen.
+  void note_outside(StoreJournal::Outside what) {
+    if (mmu_.journal() != nullptr) [[unlikely]]
+      mmu_.journal()->note(what);
+  }
+  // Goes on with the fault that ended the last piece.
+  [[noreturn]] void raise_again(const PieceEnd& end);
 
   // To be called after a change of what blocks depend on or the TLB was filled under: CPL, CR0, CR4, EFER, CS, SS
   // and the other segments' flatness, EFLAGS.AC/VM/TF/IF, SMM, debug registers. Cheap. Every function that changes one
@@ -261,7 +300,8 @@ class Cpu : public CpuState, public ProcessorPins {
   bool single_step_ = false;          // debugging needs blocks of one instruction
   bool single_instructions_ = false;  // run_instructions() does
   bool data_breakpoints_ = false;
-  bool smm_view_ = false;  // the view of memory that the TLB was filled under
+  bool one_instruction_ = false;  // interpret_instruction() executes
+  bool smm_view_ = false;         // the view of memory that the TLB was filled under
 };
 
 }  // namespace calco::cpu

@@ -21,7 +21,7 @@ Machine::Machine(const PreparedPc& prepared) : config_(prepared.config) {
   if (!log_file.empty() && !log_.open(log_file.c_str())) {
     throw OptionError("-D", fmt::format("cannot create '{}'", log_file));
   }
-  EngineChoice choice = choose_engine(config_, log_, give_up());
+  EngineChoice choice = choose_engine(config_, log_, engine_requests());
   engine_ = std::move(choice.engine);
   engine_reason_ = std::move(choice.reason);
   log_.print(LogItem::Accel, "{}: {}", engine_->name(), engine_reason_);
@@ -273,17 +273,19 @@ void Machine::reset(Cause cause) {
 
 // --- Exchange of engines ---------------------------------------------------------------------------------------------
 
-std::function<void(const std::string&)> Machine::give_up() {
-  return [this](const std::string& dump) {
-    std::fprintf(stderr, "calco: %s", dump.c_str());
-    request_pause();
-  };
+EngineRequests Machine::engine_requests() {
+  return {.give_up =
+              [this](const std::string& dump) {
+                std::fprintf(stderr, "calco: %s", dump.c_str());
+                request_pause();
+              },
+          .exit = [this](int status) { request_exit(status); }};
 }
 
 // Making an engine and ending one take their time; the guest goes on meanwhile.
 void Machine::exchange_engine(std::string_view name) {
   if (name == engine_->name()) return;
-  EngineChoice other = make_engine(config_, name, log_, give_up());
+  EngineChoice other = make_engine(config_, name, log_, engine_requests());
   std::exception_ptr failure;
   while_paused([&] {
     try {

@@ -25,6 +25,7 @@ namespace calco::machine {
 
 class Monitors;
 struct EngineChoice;
+struct EngineRequests;
 
 // What the guest does as a whole. The names in the monitor are QEMU's.
 enum class RunState : uint8_t {
@@ -116,7 +117,7 @@ class Machine {
     bool stops_processors() const { return kind != Kind::Task && kind != Kind::Resume; }
   };
 
-  std::function<void(const std::string&)> give_up();
+  EngineRequests engine_requests();
   void replace_engine(EngineChoice& next);
   void start();
   void request(Request what);

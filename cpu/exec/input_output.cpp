@@ -25,6 +25,7 @@ bool bitmap_allows(Cpu& cpu, uint16_t port, unsigned size) {
 }
 
 void require_port(Cpu& cpu, uint16_t port, unsigned size) {
+  cpu.note_outside(StoreJournal::kDevice);
   if (!cpu.protected_mode()) return;
   if (cpu.cpl <= cpu.iopl() && !cpu.virtual_8086()) return;
   if (!bitmap_allows(cpu, port, size)) cpu.raise(kGeneralProtection, 0);

@@ -47,6 +47,7 @@ void mov_from_control(Cpu& cpu, const Op& op) {
   } else if constexpr (kNumber == 4) {
     value = cpu.cr4;
   } else {
+    cpu.note_outside(StoreJournal::kSystem);
     value = cpu.environment().apic.task_priority_class();
   }
   write_sized(cpu, op.rm, op.operand_size, value);
@@ -236,6 +237,7 @@ void invpcid(Cpu& cpu, const Op& op) {
 
 void rdmsr(Cpu& cpu, const Op&) {
   require_ring_0(cpu);
+  cpu.note_outside(StoreJournal::kSystem);
   uint64_t value = 0;
   if (!read_msr(cpu, static_cast<uint32_t>(cpu.registers[kRcx]), value)) cpu.raise(kGeneralProtection, 0);
   write_edx_eax(cpu, value);
@@ -243,6 +245,7 @@ void rdmsr(Cpu& cpu, const Op&) {
 
 void wrmsr(Cpu& cpu, const Op&) {
   require_ring_0(cpu);
+  cpu.note_outside(StoreJournal::kSystem);
   if (!write_msr(cpu, static_cast<uint32_t>(cpu.registers[kRcx]), read_edx_eax(cpu))) {
     cpu.raise(kGeneralProtection, 0);
   }
@@ -280,6 +283,7 @@ void rdpmc(Cpu& cpu, const Op&) { cpu.raise(kGeneralProtection, 0); }
 
 // RDRAND and RDSEED: the host's entropy; CF tells success.
 void random(Cpu& cpu, const Op& op) {
+  cpu.note_outside(StoreJournal::kClock);
   uint64_t value = 0;
   const bool success = getrandom(&value, sizeof(value), GRND_NONBLOCK) == sizeof(value);
   write_sized(cpu, op.rm, op.operand_size, success ? value : 0);

@@ -7,6 +7,7 @@
 #include "cpu/cpu.h"
 #include "cpu/exec/block_cache.h"
 #include "cpu/mmu/paging.h"
+#include "cpu/mmu/store_journal.h"
 
 namespace calco::cpu {
 
@@ -62,7 +63,22 @@ struct Mmu::AddressSpace {
     if (page_shift == 21) large_2m.set((linear >> 21) % large_2m.size());
     if (page_shift > 21) larger.set((linear >> 30) % larger.size());
   }
+
+  // Those for use with or without a journal.
+  Table* tables_for(bool journaled_stores) {
+    if (!journaled_stores) return tables;
+    if (journaled == nullptr) journaled = std::make_unique<Table[]>(kProtections);
+    return journaled.get();
+  }
+  template <typename Visitor>
+  void each_table(Visitor&& visit) {
+    for (Table& table : tables) visit(table);
+    if (journaled == nullptr) return;
+    for (size_t i = 0; i < kProtections; ++i) visit(journaled[i]);
+  }
+
   Table tables[kProtections];
+  std::unique_ptr<Table[]> journaled;  // of kProtections, where there ever was a journal
 };
 
 struct Mmu::Slot {
@@ -89,7 +105,9 @@ Protection Mmu::current_protection() const {
   return no_smap ? Protection::SupervisorNoSmap : Protection::Supervisor;
 }
 
-TlbEntry* Mmu::current_tlb() { return current_->tables[static_cast<size_t>(current_protection())].entries; }
+TlbEntry* Mmu::current_tlb() {
+  return current_->tables_for(journal_ != nullptr)[static_cast<size_t>(current_protection())].entries;
+}
 
 uint64_t Mmu::fetch_generation() const { return current_->generation; }
 
@@ -99,7 +117,7 @@ uint64_t Mmu::upper_fetch_generation() const {
 
 // The entry for `linear`, filled so that `access` is allowed, or the page fault raised.
 Mmu::Slot Mmu::find(uint64_t linear, Access access, Protection protection) {
-  auto& table = current_->tables[static_cast<size_t>(protection)];
+  auto& table = current_->tables_for(journal_ != nullptr)[static_cast<size_t>(protection)];
   const size_t index = (linear >> 12) & (kTlbEntries - 1);
   Slot slot{table.entries[index], table.details[index], table, index};
   const uint64_t tag = access == Access::Read    ? slot.entry.read
@@ -109,11 +127,11 @@ Mmu::Slot Mmu::find(uint64_t linear, Access access, Protection protection) {
   ++counters.misses;
   const Translation translation = walk(linear, access, protection);
   if (translation.fault) cpu_.raise_page_fault(linear, translation.error_code);
-  fill(slot, linear, translation, access);
+  fill(slot, linear, translation, protection);
   return slot;
 }
 
-void Mmu::fill(const Slot& slot, uint64_t linear, const Translation& translation, Access) {
+void Mmu::fill(const Slot& slot, uint64_t linear, const Translation& translation, Protection protection) {
   const uint64_t page = page_of(linear);
   const uint64_t physical = page_of(translation.physical);
   slot.entry = TlbEntry{};
@@ -135,7 +153,8 @@ void Mmu::fill(const Slot& slot, uint64_t linear, const Translation& translation
     const GuestMemory& memory = cpu_.environment().memory_map.memory();
     if (!range->writable || memory.watches_stores(memory.offset_of(host))) slow_write = kTlbSlow;
   }
-  if (&slot.table == &current_->tables[static_cast<size_t>(Protection::UserAligned)]) slow = slow_write = kTlbSlow;
+  if (protection == Protection::UserAligned) slow = slow_write = kTlbSlow;
+  if (journal_ != nullptr) slow_write = kTlbSlow;
   if (translation.readable) slot.entry.read = page | slow;
   // A clean page takes another walk at its first store, which sets the dirty bit.
   if (translation.writable && translation.dirty) slot.entry.write = page | slow_write;
@@ -153,6 +172,17 @@ void Mmu::check_address(uint64_t linear, unsigned size, Protection protection, b
   }
 }
 
+// In front of a store to memory that does not go the fast way.
+void Mmu::note_store(uint8_t* host, unsigned size) {
+  if (journal_ == nullptr) [[likely]]
+    return;
+  const GuestMemory& memory = cpu_.environment().memory_map.memory();
+  const uint64_t offset = memory.offset_of(host);
+  if ((memory.code_granules(offset) & GuestMemory::granule_mask(offset, size)) != 0)
+    journal_->note(StoreJournal::kCode);
+  journal_->note_store(host, size);
+}
+
 uint64_t Mmu::load_in_page(uint64_t linear, unsigned size, Protection protection) {
   const Slot slot = find(linear, Access::Read, protection);
   uint64_t value = 0;
@@ -160,6 +190,7 @@ uint64_t Mmu::load_in_page(uint64_t linear, unsigned size, Protection protection
     std::memcpy(&value, reinterpret_cast<const void*>(linear + slot.entry.addend), size);
     return value;
   }
+  cpu_.note_outside(StoreJournal::kDevice);
   MemoryMap& map = cpu_.environment().memory_map;
   const uint64_t physical = slot.detail.physical | (linear & ~kPageMask);
   const MemoryRange* range = map.view(cpu_.in_smm).find(physical);
@@ -181,15 +212,18 @@ void Mmu::store_in_page(uint64_t linear, unsigned size, uint64_t value, Protecti
   const MemoryRange* range = map.view(cpu_.in_smm).find(physical);
   if (slot.detail.memory && range != nullptr && range->writable) {
     auto* host = reinterpret_cast<uint8_t*>(linear + slot.entry.addend);
+    note_store(host, size);
     const bool clean = map.memory().before_store(map.memory().offset_of(host), size);
     cpu_.blocks().process_invalidations();
     std::memcpy(host, &value, size);
     map.memory().after_store(map.memory().offset_of(host), size);
-    if (clean && protection != Protection::UserAligned && !cpu_.has_data_breakpoint(page_of(linear))) {
+    if (clean && journal_ == nullptr && protection != Protection::UserAligned &&
+        !cpu_.has_data_breakpoint(page_of(linear))) {
       slot.entry.write = page_of(linear);
     }
     return;
   }
+  cpu_.note_outside(StoreJournal::kDevice);
   const bool device = range != nullptr && range->host == nullptr && range->last - physical >= size - 1;
   const bool power_of_two = (size & (size - 1)) == 0;
   if (device && power_of_two) {
@@ -273,9 +307,10 @@ uint8_t* Mmu::host_address(uint64_t linear, unsigned size, Access access, Protec
     MemoryMap& map = cpu_.environment().memory_map;
     const MemoryRange* range = map.view(cpu_.in_smm).find(slot.detail.physical);
     if (range == nullptr || !range->writable) return nullptr;
+    note_store(host, size);
     const bool clean = map.memory().before_store(map.memory().offset_of(host), size);
     cpu_.blocks().process_invalidations();
-    if (clean && protection != Protection::UserAligned) slot.entry.write = page_of(linear);
+    if (clean && journal_ == nullptr && protection != Protection::UserAligned) slot.entry.write = page_of(linear);
   }
   return host;
 }
@@ -357,7 +392,7 @@ void Mmu::address_space_changed(bool keep) {
 
 void Mmu::drop_non_global(AddressSpace& space) {
   ++counters.flushes;
-  for (auto& table : space.tables) {
+  space.each_table([&space](AddressSpace::Table& table) {
     for (uint16_t index : table.non_global) {
       if (!table.details[index].global) space.drop(table, index);
     }
@@ -368,7 +403,7 @@ void Mmu::drop_non_global(AddressSpace& space) {
       }
     }
     table.non_global.clear();
-  }
+  });
   space.generation = ++generation_counter_;
   space.executed.reset();
 }
@@ -381,7 +416,7 @@ void Mmu::flush_non_global() {
 void Mmu::flush_all() {
   ++counters.flushes;
   for (auto& space : spaces_) {
-    for (auto& table : space->tables) table.clear();
+    space->each_table([](AddressSpace::Table& table) { table.clear(); });
     space->large_2m.reset();
     space->larger.reset();
     space->generation = ++generation_counter_;
@@ -394,13 +429,13 @@ void Mmu::flush_all() {
 
 void Mmu::drop_page(AddressSpace& space, uint64_t linear) {
   const size_t index = (linear >> 12) & (kTlbEntries - 1);
-  for (auto& table : space.tables) {
-    TlbEntry& entry = table.entries[index];
+  space.each_table([&](AddressSpace::Table& table) {
+    const TlbEntry& entry = table.entries[index];
     const uint64_t page = page_of(linear);
     if (page_of(entry.read) == page || page_of(entry.write) == page || page_of(entry.execute) == page) {
       space.drop(table, index);
     }
-  }
+  });
   if (space.executed.test((linear >> 12) % space.executed.size())) {
     space.generation = ++generation_counter_;
     space.executed.reset();

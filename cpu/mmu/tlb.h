@@ -10,6 +10,7 @@
 namespace calco::cpu {
 
 class Cpu;
+class StoreJournal;
 
 // The low bits of a tag are never set in a page address, so a set bit makes the fast compare fail.
 constexpr uint64_t kTlbInvalid = ~uint64_t{0};
@@ -92,6 +93,11 @@ class Mmu {
   // Takes fast write access away from the pages of guest memory that `memory_offset` lies in (they hold code now).
   void protect_page(uint64_t memory_offset);
 
+  // Every store is noted in `journal`, which outlives that; null: no more. The Mmu keeps TLBs of their own for this, in
+  // which no page is stored to the fast way. Followed by Cpu::mode_changed().
+  void set_journal(StoreJournal* journal) { journal_ = journal; }
+  StoreJournal* journal() const { return journal_; }
+
   // TLB for the processor's current state.
   TlbEntry* current_tlb();
   Protection current_protection() const;
@@ -113,7 +119,8 @@ class Mmu {
   class Walker;
 
   Slot find(uint64_t linear, Access access, Protection protection);
-  void fill(const Slot& slot, uint64_t linear, const Translation& translation, Access access);
+  void fill(const Slot& slot, uint64_t linear, const Translation& translation, Protection protection);
+  void note_store(uint8_t* host, unsigned size);
   bool code_in_page(const Slot& slot, uint64_t linear, unsigned size) const;
   void check_address(uint64_t linear, unsigned size, Protection protection, bool stack);
   uint64_t load_in_page(uint64_t linear, unsigned size, Protection protection);
@@ -128,6 +135,7 @@ class Mmu {
   Cpu& cpu_;
   std::vector<std::unique_ptr<AddressSpace>> spaces_;  // those of the most recently used PCIDs
   AddressSpace* current_ = nullptr;
+  StoreJournal* journal_ = nullptr;
   uint64_t use_counter_ = 0;
   uint64_t generation_counter_ = 0;
   uint64_t upper_generation_ = 0;

@@ -3,6 +3,7 @@
 
 #include "cpu/cpu.h"
 #include "cpu/mmu/paging.h"
+#include "cpu/mmu/store_journal.h"
 
 namespace calco::cpu {
 
@@ -102,6 +103,7 @@ class Mmu::Walker {
     if (range == nullptr || range->host == nullptr || !range->writable)
       return true;  // page tables in ROM stay as they are
     uint8_t* host = range->host + (address - range->first);
+    cpu_.note_outside(StoreJournal::kPageTables);
     map.memory().before_store(map.memory().offset_of(host), entry.wide ? 8 : 4);
     if (entry.wide) {
       uint64_t expected = entry.value;

@@ -131,6 +131,7 @@ void write_cr4(Cpu& cpu, uint64_t value) {
 
 void write_cr8(Cpu& cpu, uint64_t value) {
   if (value > 15) refuse(cpu);
+  cpu.note_outside(StoreJournal::kSystem);
   cpu.environment().apic.set_task_priority_class(static_cast<uint8_t>(value));
   cpu.recheck_interrupts();
 }

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <set>
 
+#include "cpu/cpu.h"
 #include "cpu/mmu/tlb.h"
 
 #include "cpu/exec/translation_counters.h"
@@ -323,11 +324,23 @@ void Lowering::poll(int32_t target) {
   llvm::BasicBlock* const wanted = new_cold_block();
   llvm::LoadInst* const request = builder_.CreateLoad(builder_.getInt32Ty(), state_pointer(input_.layout.exit_request));
   request->setVolatile(true);
-  branch_unlikely(builder_.CreateICmpNE(request, builder_.getInt32(0)), wanted);
+  llvm::Value* const reasons = input_.layout.rounds_left != 0 ? count_round(request) : request;
+  branch_unlikely(builder_.CreateICmpNE(reasons, builder_.getInt32(0)), wanted);
   const llvm::IRBuilderBase::InsertPointGuard guard(builder_);
   builder_.SetInsertPoint(wanted);
   store_for_exit();
   leave(target, ExitReason::Next);
+}
+
+// Pieces that are compared may go round a few times: what they ask for at boundaries does not count, their number does.
+llvm::Value* Lowering::count_round(llvm::Value* request) {
+  llvm::Value* const place = state_pointer(input_.layout.rounds_left);
+  llvm::LoadInst* const left = builder_.CreateLoad(builder_.getInt32Ty(), place);
+  left->setVolatile(true);
+  builder_.CreateStore(builder_.CreateSub(left, builder_.getInt32(1)), place)->setVolatile(true);
+  llvm::Value* const none = builder_.CreateICmpEQ(left, builder_.getInt32(0));
+  llvm::Value* const others = builder_.CreateAnd(request, builder_.getInt32(~cpu::request::kPiece));
+  return builder_.CreateOr(others, builder_.CreateZExt(none, builder_.getInt32Ty()));
 }
 
 // Goes on if the block's page is mapped where it was when the region was formed, as the TLB knows it.

@@ -82,6 +82,7 @@ class Lowering {
   llvm::BasicBlock* edge_to(int32_t target, bool flags_dead);
   llvm::BasicBlock* way_to(size_t block, int32_t target);
   void poll(int32_t target);
+  llvm::Value* count_round(llvm::Value* request);
   void enter_page(size_t block, int32_t target);
   llvm::BasicBlock* exit_to(int32_t target, bool flags_dead);
   llvm::BasicBlock* bail_block(const ir::Instruction& instruction);

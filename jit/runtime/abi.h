@@ -41,6 +41,7 @@ struct StateLayout {
   int jump_tags = 0;     // uint64_t[2]
   int exit_reason = 0;   // uint64_t, ExitReason
   int counters = 0;      // cpu::TranslationCounters
+  int rounds_left = 0;   // uint32_t, counted down where regions go round; 0: not counted
   int exit_link = 0;     // Link*, or Translation* for ExitReason::Hot; const cpu::Op* for interpret_at_end
 };
 

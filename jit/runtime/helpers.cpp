@@ -93,6 +93,11 @@ void interpret(cpu::CpuState* state, const cpu::Op* op) {
 
 uint64_t interpret_at_end(cpu::CpuState* state, const cpu::Op* op) {
   Cpu& cpu = processor(state);
+  if ((cpu.exit_request.load(std::memory_order_relaxed) & cpu::request::kPiece) != 0) [[unlikely]] {
+    // Instructions that end blocks are not executed twice: the piece ends in front of this one.
+    cpu.registers[cpu::kRip] += op->offset;
+    cpu.leave_translation();
+  }
   op->handler(&cpu, op, cpu.tlb);
   constexpr uint32_t kAllMasked = 0x1F80;
   const bool may_go_on = cpu.exit_request.load(std::memory_order_relaxed) == 0 &&

@@ -11,7 +11,7 @@
 #include "cpu/system/processor_group.h"
 #include "jit/frontend/frontend.h"
 #include "jit/ir/printer.h"
-#include "jit/opt/flags_at_target.h"
+#include "jit/runtime/look_behind.h"
 #include "jit/runtime/stop_watch.h"
 
 namespace calco::jit {
@@ -22,11 +22,14 @@ namespace {
 
 constexpr size_t kMaximumInstructionLength = 15;
 
-StateLayout layout_of(const Cpu& cpu) {
+template <typename Member>
+int offset_in_state(const Cpu& cpu, const Member& member) {
   const auto* state = reinterpret_cast<const char*>(static_cast<const cpu::CpuState*>(&cpu));
-  const auto offset = [state](const auto& member) {
-    return static_cast<int>(reinterpret_cast<const char*>(&member) - state);
-  };
+  return static_cast<int>(reinterpret_cast<const char*>(&member) - state);
+}
+
+StateLayout layout_of(const Cpu& cpu) {
+  const auto offset = [&cpu](const auto& member) { return offset_in_state(cpu, member); };
   StateLayout layout;
   layout.tlb = offset(cpu.tlb);
   layout.exit_request = offset(cpu.exit_request);
@@ -83,30 +86,6 @@ struct Jit::Worker {
 
 namespace {
 
-// Bytes that flags_dead_at() looks at, at most.
-constexpr size_t kLookAhead = 4 * kMaximumInstructionLength;
-
-// Says of each way out within the page whether the code there needs the flags, from its bytes `page`; notes what that
-// depends on.
-void look_behind(ir::Block& block, std::span<const uint8_t> page, const decode::FeatureSet& features,
-                 std::vector<CodeRange>& ranges) {
-  const auto dead_at = [&](int32_t target) {
-    if (target < 0 || target >= static_cast<int32_t>(page.size())) return false;
-    const auto code = page.subspan(static_cast<size_t>(target));
-    const auto seen = code.first(std::min(code.size(), kLookAhead));
-    if (!opt::flags_dead_at(seen, features)) return false;
-    ranges.push_back({static_cast<uint16_t>(target), static_cast<uint16_t>(seen.size())});
-    return true;
-  };
-  const ir::Instruction& end = block.terminator();
-  if (end.opcode == ir::Opcode::Jump) {
-    block.flags_dead_if_taken = dead_at(static_cast<int32_t>(end.immediate));
-  } else if (end.opcode == ir::Opcode::Branch) {
-    block.flags_dead_if_taken = dead_at(ir::taken_target(end));
-    block.flags_dead_if_not_taken = dead_at(ir::not_taken_target(end));
-  }
-}
-
 void copy_ranges(const std::vector<CodeRange>& ranges, const uint8_t* page, std::vector<uint8_t>& code) {
   code.clear();
   for (const CodeRange& range : ranges) {
@@ -128,6 +107,12 @@ Jit::Jit(const JitOptions& options, cpu::ProcessorGroup& processors, const Cpu& 
     perf_map_->add(reinterpret_cast<const void*>(entries_.baseline.enter), cache_.code().used(), "calco entries");
   }
   if (options_.measurement.tier) sampler_ = std::make_unique<TierSampler>();
+  if (options_.on_disagreement) {
+    layout_.rounds_left = offset_in_state(any, any.rounds_left);
+    cosimulation_ = std::make_unique<Cosimulation>(entries_.baseline, [this](Cpu& cpu, const Disagreement& what) {
+      options_.on_disagreement(describe(cpu, what));
+    });
+  }
   if (!options_.llvm) return;
   RegionOptions regions = options_.regions;
   regions.passes = options_.passes;
@@ -309,11 +294,9 @@ cpu::TranslationExit Jit::execute(Cpu& cpu, const cpu::TranslatedCode& code) {
   const cpu::TranslatedCode* next = &code;
   cpu::TranslationCounters& counters = cpu.translation_counters;
   for (;;) {
-    cpu.registers[cpu::kRip] &= kPageMask;
     ++counters.entries;
-    entries_.baseline.enter(&cpu, next->entry);
+    enter(cpu, *next);
     counters.enter_tier(cpu::ExecutionTier::Interpreter);
-    cpu.current_op = nullptr;
     switch (static_cast<ExitReason>(cpu.translation_exit_reason)) {
       case ExitReason::Link:
         ++counters.link_exits;
@@ -333,6 +316,16 @@ cpu::TranslationExit Jit::execute(Cpu& cpu, const cpu::TranslatedCode& code) {
         return cpu::TranslationExit::Next;
     }
   }
+}
+
+void Jit::enter(Cpu& cpu, const cpu::TranslatedCode& code) {
+  if (cosimulation_ != nullptr) {
+    cosimulation_->run(cpu, static_cast<const Translation&>(code));
+    return;
+  }
+  cpu.registers[cpu::kRip] &= kPageMask;
+  entries_.baseline.enter(&cpu, code.entry);
+  cpu.current_op = nullptr;
 }
 
 // The translation that a link leads to, if there is one and the processor is free to go on.

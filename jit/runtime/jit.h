@@ -11,6 +11,7 @@
 #include "cpu/exec/translation.h"
 #include "jit/baseline/compiler.h"
 #include "jit/opt/pipeline.h"
+#include "jit/runtime/cosimulation.h"
 #include "jit/runtime/entries.h"
 #include "jit/runtime/guest_symbols.h"
 #include "jit/runtime/perf_map.h"
@@ -35,6 +36,9 @@ struct JitOptions {
   bool perf_map = false;  // tell perf of the code (perf_map.h), by the guest functions' names where `symbols` has them
   std::shared_ptr<const GuestSymbols> symbols = {};
   Measurement measurement = {};
+  // Translated code is compared with the interpreter. Gets the report of each disagreement; the guest goes on with the
+  // interpreter behind it. For machines with one processor.
+  std::function<void(const std::string& report)> on_disagreement = {};
 };
 
 // Threads: execute() and translate() on each vCPU's own thread, many at once; code_changes() on any. One lock guards
@@ -56,6 +60,8 @@ class Jit final : public cpu::Translator {
 
   // `cpu` will execute, and its counters are part of the statistics until it is retired: before it is gone.
   void admit(cpu::Cpu& cpu);
+  // Of the comparison with the interpreter; null where there is none.
+  const Cosimulation* cosimulation() const { return cosimulation_.get(); }
   void retire(cpu::Cpu& cpu);
   // Nobody executes meanwhile.
   Statistics statistics();
@@ -71,6 +77,9 @@ class Jit final : public cpu::Translator {
   const cpu::TranslatedCode* follow(cpu::Cpu& cpu, Link& link);
   void make_room(cpu::Cpu& cpu);
   const cpu::TranslatedCode* improve(cpu::Cpu& cpu, Translation* hot);
+  void enter(cpu::Cpu& cpu, const cpu::TranslatedCode& code);
+  std::string describe(cpu::Cpu& cpu, const Disagreement& disagreement);
+  std::string describe_code(cpu::Cpu& cpu, const Translation& translation);
   std::unique_ptr<Worker> take_worker();
   void return_worker(std::unique_ptr<Worker> worker);
 
@@ -94,6 +103,7 @@ class Jit final : public cpu::Translator {
     std::atomic<uint64_t> refused = 0, frontend_time = 0, optimizer_time = 0, baseline_time = 0;
   } counters_;
   std::unique_ptr<RegionTier> regions_;  // null: no optimizing tier
+  std::unique_ptr<Cosimulation> cosimulation_;
 };
 
 }  // namespace calco::jit

@@ -26,8 +26,8 @@ namespace {
 // Null and the reason where the engine cannot be had.
 class Chooser {
  public:
-  Chooser(const MachineConfig& config, Log& log, std::function<void(const std::string&)> give_up)
-      : config_(config), log_(log), give_up_(std::move(give_up)) {}
+  Chooser(const MachineConfig& config, Log& log, EngineRequests requests)
+      : config_(config), log_(log), requests_(std::move(requests)) {}
 
   std::unique_ptr<Engine> make(const AcceleratorOptions& options, std::string& reason) {
     if (options.name == "auto") return choose(options, reason);
@@ -41,7 +41,7 @@ class Chooser {
   std::unique_ptr<Engine> translator(const AcceleratorOptions& options) {
     jit::JitOptions settings = options.jit;
     settings.perf_map = config_.perf_map;
-    return std::make_unique<JitEngine>(settings, log_, options.report);
+    return std::make_unique<JitEngine>(settings, log_, options.report, requests_.exit);
   }
 
   std::unique_ptr<Engine> choose(const AcceleratorOptions& options, std::string& reason) {
@@ -66,7 +66,7 @@ class Chooser {
     reason = host_virtualizes() ? "asked for" : "asked for, though it is a software one here";
     try {
       return std::make_unique<KvmEngine>(std::move(*system), options.irqchip.value_or(KernelIrqchip::Off), log_,
-                                         give_up_);
+                                         requests_.give_up);
     } catch (const std::system_error& error) {
       reason = error.what();
       return nullptr;
@@ -84,7 +84,7 @@ class Chooser {
 
   const MachineConfig& config_;
   Log& log_;
-  const std::function<void(const std::string&)> give_up_;
+  const EngineRequests requests_;
 };
 
 // -accel auto and tcg may stand for either or for the translator.
@@ -101,8 +101,8 @@ AcceleratorOptions settings_for(const MachineConfig& config, const std::string& 
 
 }  // namespace
 
-EngineChoice choose_engine(const MachineConfig& config, Log& log, std::function<void(const std::string&)> give_up) {
-  Chooser chooser(config, log, std::move(give_up));
+EngineChoice choose_engine(const MachineConfig& config, Log& log, EngineRequests requests) {
+  Chooser chooser(config, log, std::move(requests));
   const size_t count = config.accelerators.size();
   for (size_t i = 0; i < count; ++i) {
     const AcceleratorOptions& wanted = config.accelerators[i];
@@ -111,6 +111,10 @@ EngineChoice choose_engine(const MachineConfig& config, Log& log, std::function<
     if (choice.engine != nullptr) {
       if (config.cpu.starts_with("host") && choice.engine->name() != "kvm") {
         throw OptionError("-cpu", "'host' is possible with -accel kvm only; 'max' is all that the other engines have");
+      }
+      if (log.enabled(LogItem::Cosim) && choice.engine->name() != "jit") {
+        throw OptionError("-d",
+                          fmt::format("cosim compares translated code; -accel is {}, not jit", choice.engine->name()));
       }
       return choice;
     }
@@ -121,8 +125,7 @@ EngineChoice choose_engine(const MachineConfig& config, Log& log, std::function<
   throw OptionError("-accel", "names no engine");
 }
 
-EngineChoice make_engine(const MachineConfig& config, std::string_view name, Log& log,
-                         std::function<void(const std::string&)> give_up) {
+EngineChoice make_engine(const MachineConfig& config, std::string_view name, Log& log, EngineRequests requests) {
   constexpr std::array<std::string_view, 3> kNames = {"interp", "jit", "kvm"};
   if (std::ranges::find(kNames, name) == kNames.end()) {
     throw OptionError("accel", fmt::format("'{}' is no engine; possible are interp, jit and kvm", name));
@@ -130,7 +133,7 @@ EngineChoice make_engine(const MachineConfig& config, std::string_view name, Log
   EngineChoice choice;
   try {
     choice.engine =
-        Chooser(config, log, std::move(give_up)).make(settings_for(config, std::string(name)), choice.reason);
+        Chooser(config, log, std::move(requests)).make(settings_for(config, std::string(name)), choice.reason);
   } catch (const std::system_error& error) {
     choice.reason = error.what();
   }

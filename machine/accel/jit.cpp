@@ -1,8 +1,11 @@
 #include "machine/accel/jit.h"
 
 #include <cerrno>
+#include <cstdlib>
 #include <system_error>
+#include <utility>
 
+#include "machine/core/option_error.h"
 #include "machine/pc/pc_board.h"
 
 namespace calco::machine {
@@ -31,8 +34,9 @@ jit::JitOptions with_measurement(jit::JitOptions options, const Log& log, bool r
 
 }  // namespace
 
-JitEngine::JitEngine(const jit::JitOptions& options, Log& log, const std::string& report)
-    : options_(with_measurement(options, log, !report.empty())), log_(log) {
+JitEngine::JitEngine(const jit::JitOptions& options, Log& log, const std::string& report,
+                     std::function<void(int status)> exit)
+    : options_(with_measurement(options, log, !report.empty())), log_(log), exit_(std::move(exit)) {
   if (report.empty()) return;
   report_.open(report);
   if (!report_) throw std::system_error(errno, std::generic_category(), "cannot create " + report);
@@ -44,11 +48,20 @@ JitEngine::~JitEngine() {
   const jit::Statistics statistics = jit_->statistics();
   log_.print(LogItem::Jit, "{}", statistics.text());
   if (report_.is_open()) report_ << statistics.json();
+  if (jit_->cosimulation() != nullptr) log_.print(LogItem::Cosim, "{}", jit_->cosimulation()->summary());
 }
 
 void JitEngine::attach(PcBoard& board) {
   group_ = &board.group;
-  jit_ = std::make_unique<jit::Jit>(options_, board.group, *board.processors.front(), log_);
+  jit::JitOptions options = options_;
+  if (log_.enabled(LogItem::Cosim)) {
+    if (board.processors.size() > 1) throw OptionError("-d", "cosim: possible with one processor only (-smp 1)");
+    options.on_disagreement = [this](const std::string& report) {
+      log_.print(LogItem::Cosim, "{}", report);
+      exit_(EXIT_FAILURE);
+    };
+  }
+  jit_ = std::make_unique<jit::Jit>(options, board.group, *board.processors.front(), log_);
   board.group.set_code_listener(
       [translator = jit_.get()](uint64_t offset, uint64_t size) { translator->code_changes(offset, size); });
   for (const auto& processor : board.processors) processor->set_translator(jit_.get());

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <fstream>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -13,8 +14,9 @@ namespace calco::machine {
 class JitEngine final : public Engine {
  public:
   // `report`: where to write the statistics as JSON when it ends; empty: nowhere. Throws std::system_error where that
-  // file cannot be created.
-  JitEngine(const jit::JitOptions& options, Log& log, const std::string& report = {});
+  // file cannot be created. `exit`: the guest ends with this status (any thread).
+  JitEngine(const jit::JitOptions& options, Log& log, const std::string& report,
+            std::function<void(int status)> exit);
   ~JitEngine() override;
 
   std::string_view name() const override { return "jit"; }
@@ -29,6 +31,7 @@ class JitEngine final : public Engine {
   const jit::JitOptions options_;
   Log& log_;
   std::ofstream report_;
+  const std::function<void(int)> exit_;
   cpu::ProcessorGroup* group_ = nullptr;
   std::unique_ptr<jit::Jit> jit_;
 };

@@ -18,7 +18,7 @@ bool Log::open(const char* path) {
 }
 
 uint32_t Log::item_from_name(std::string_view name) {
-  static constexpr std::array<std::pair<std::string_view, LogItem>, 13> kNames = {{
+  static constexpr std::array<std::pair<std::string_view, LogItem>, 14> kNames = {{
       {"in_asm", LogItem::InAsm},
       {"int", LogItem::Interrupts},
       {"guest_errors", LogItem::GuestErrors},
@@ -32,6 +32,7 @@ uint32_t Log::item_from_name(std::string_view name) {
       {"out_asm", LogItem::OutAsm},
       {"llvm", LogItem::Llvm},
       {"jit", LogItem::Jit},
+      {"cosim", LogItem::Cosim},
   }};
   for (const auto& [known, item] : kNames) {
     if (known == name) return static_cast<uint32_t>(item);

@@ -27,6 +27,7 @@ enum class LogItem : uint32_t {
   OutAsm = 1u << 10,        // out_asm: host code of each translation
   Llvm = 1u << 11,          // llvm: what the optimizing tier gives to LLVM, and gets
   Jit = 1u << 12,           // jit: statistics of translation at exit
+  Cosim = 1u << 13,         // cosim: translated code is compared with the interpreter while the guest runs
 };
 
 // Threads: enabled() is a relaxed load; print() writes whole lines under a lock of its own (a leaf).

@@ -103,7 +103,8 @@ void read_log_items(Draft& draft, const std::string& option, std::string_view va
         "cpu_reset     processor state at resets\n"
         "guest_errors  when the guest does what no sane driver does\n"
         "unimp         what the guest uses and Calco lacks\n"
-        "accel         choice of the engine that runs guest code\n";
+        "accel         choice of the engine that runs guest code\n"
+        "cosim         -accel jit: compare translated code with the interpreter, and stop where they disagree\n";
     return;
   }
   for (size_t begin = 0; begin <= value.size();) {

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "machine/core/option_error.h"
 #include "machine/options/command_line.h"
 #include "machine/pc/preparation.h"
 
@@ -68,6 +69,13 @@ TEST(Machine, TwoLiveInOneProcess) {
   auto first_status = std::async(std::launch::async, [&] { return first->run(); });
   EXPECT_EQ(second->run(), 5);
   EXPECT_EQ(first_status.get(), 3);
+}
+
+TEST(Machine, OnlyTranslatedCodeOfOneProcessorIsCompared) {
+  const std::string bios = firmware("compared", {0xB0, 0x01, 0xE6, 0xF4, 0xF4});
+  EXPECT_EQ(build(bios, {"-d", "cosim", "-accel", "jit"})->run(), 3);
+  EXPECT_THROW(build(bios, {"-d", "cosim", "-accel", "jit", "-smp", "2"}), OptionError);
+  EXPECT_THROW(build(bios, {"-d", "cosim", "-accel", "interp"}), OptionError);
 }
 
 TEST(Machine, ProcessorsStayPausedWithS) {

@@ -79,7 +79,7 @@ TEST(KvmCapabilities, ProcessorThatVirtualizesIsRecognized) {
 std::string refusal(std::vector<const char*> options) {
   Log log;
   try {
-    choose_engine(parse_command_line(options).config, log, [](const std::string&) {});
+    choose_engine(parse_command_line(options).config, log, {});
   } catch (const OptionError& error) {
     return error.what();
   }
@@ -88,7 +88,7 @@ std::string refusal(std::vector<const char*> options) {
 
 std::string engine(std::vector<const char*> options) {
   Log log;
-  return std::string(choose_engine(parse_command_line(options).config, log, [](const std::string&) {}).engine->name());
+  return std::string(choose_engine(parse_command_line(options).config, log, {}).engine->name());
 }
 
 TEST(EngineChoice, FirstOneThatWorksIsTaken) {
