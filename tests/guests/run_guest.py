@@ -2,6 +2,8 @@
 """Runs one guest of guests.toml under calco on a pseudo-terminal: waits, types, checks text and exit status.
 
 usage: run_guest.py CALCO GUESTS_FOLDER NAME [further calco arguments]
+
+Further -accel and -smp take the place of the guest's own.
 """
 
 import shlex
@@ -16,6 +18,14 @@ import pexpect
 def guest_called(name):
     table = tomllib.loads((Path(__file__).parent / "guests.toml").read_text())
     return next(guest for guest in table["guest"] if guest["name"] == name)
+
+
+def with_further(arguments, further):
+    for option in ("-accel", "-smp"):
+        if option in arguments and option in further:
+            at = arguments.index(option)
+            arguments = arguments[:at] + arguments[at + 2:]
+    return arguments + further
 
 
 SKIPPED = 77  # the exit status that ctest takes for a skipped test
@@ -35,7 +45,7 @@ def main():
     if "needs" in guest and not may_be_opened(guest["needs"]):
         print(f"skipped: no {guest['needs']}")
         sys.exit(SKIPPED)
-    arguments = shlex.split(guest["arguments"].format(guests=folder)) + further
+    arguments = with_further(shlex.split(guest["arguments"].format(guests=folder)), further)
     deadline = time.monotonic() + guest["seconds"]
     child = pexpect.spawn(calco, arguments, timeout=guest["seconds"], encoding="utf-8", codec_errors="replace",
                           dimensions=(50, 200))
