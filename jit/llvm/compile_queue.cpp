@@ -19,7 +19,8 @@ namespace {
 // On Linux a thread has a niceness of its own (setpriority(2), "BUGS").
 void become_nice([[maybe_unused]] int niceness) {
 #ifdef __linux__
-  setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), niceness);
+  const auto thread = static_cast<id_t>(gettid());
+  setpriority(PRIO_PROCESS, thread, getpriority(PRIO_PROCESS, thread) + niceness);
   pthread_setname_np(pthread_self(), "llvm");
 #endif
 }

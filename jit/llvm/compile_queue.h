@@ -33,7 +33,7 @@ class CompileQueue {
   struct Options {
     unsigned threads = 1;
     size_t capacity = 64;  // waiting jobs
-    int niceness = 10;     // of the threads, so that they take no time from processors
+    int niceness = 10;     // of the threads beyond their creator's, so that they take no time from processors
     // Compiling takes at most so many hundredths of the processor time that the rest of the process takes: a guest that
     // only boots is not charged for code that it would hardly use. 0: no bound.
     unsigned share = 0;

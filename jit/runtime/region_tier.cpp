@@ -27,7 +27,10 @@ RegionTier::RegionTier(const RegionOptions& options, const StateLayout& layout, 
             if (compiler == nullptr) log_.print(LogItem::Accel, "no optimizing tier: {}", error);
             return compiler;
           },
-          {.threads = options.threads, .capacity = 256, .niceness = 5, .share = options.wait ? 0 : options.share}) {}
+          {.threads = options.threads,
+           .capacity = 256,
+           .niceness = options.wait ? 0 : 5,  // who waits wants it soon
+           .share = options.wait ? 0 : options.share}) {}
 
 RegionTier::~RegionTier() = default;
 
