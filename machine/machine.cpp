@@ -148,12 +148,16 @@ void Machine::let_processors_run() {
 }
 
 void Machine::while_paused(const Task& task) {
-  pause_processors();
-  {
+  while_processors_stand([&] {
     std::lock_guard lock(device_lock_);
     engine_->store_devices();
     task();
-  }
+  });
+}
+
+void Machine::while_processors_stand(const Task& task) {
+  pause_processors();
+  task();
   let_processors_run();
 }
 

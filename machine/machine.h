@@ -1,6 +1,7 @@
 // A whole machine: its board, its processors' threads, its event loop, and what starts, resets and ends it.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
@@ -84,10 +85,13 @@ class Machine {
   // Runs `task` on the owner's thread, in order with resets. The guest goes on meanwhile; a task may pause it.
   void post(Task task);
 
+  // From any thread.
   RunState state() const { return state_; }
   const MachineConfig& config() const { return config_; }
   // Runs `task` while no processor executes, with the device lock held; then the guest goes on as before.
   void while_paused(const Task& task);
+  // The same without the lock, for what takes its time: clocks and devices go on meanwhile.
+  void while_processors_stand(const Task& task);
   // Another engine (interp, jit, kvm) goes on with the guest, running or not. Where it cannot, the guest stays with its
   // engine; throws OptionError, std::system_error.
   void exchange_engine(std::string_view name);
@@ -142,8 +146,9 @@ class Machine {
 
   const MachineConfig config_;
   Log log_;
-  RunState state_ = RunState::Prelaunch;  // owner's thread only, as are the next two
-  std::vector<ResumeAction> actions_;     // what the processors do while the guest runs, one each
+  std::atomic<RunState> state_ = RunState::Prelaunch;  // set by the owner's thread
+  // Owner's thread only, as the next one.
+  std::vector<ResumeAction> actions_;  // what the processors do while the guest runs, one each
   std::vector<std::function<void(const MachineEvent&)>> listeners_;
   std::recursive_mutex device_lock_;
   devices::EventLoop loop_{device_lock_};

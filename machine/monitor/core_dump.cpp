@@ -3,12 +3,15 @@
 #include <elf.h>
 #include <fmt/format.h>
 #include <sys/procfs.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <vector>
 
@@ -160,7 +163,7 @@ Elf64_Ehdr file_header(size_t segments) {
   return header;
 }
 
-// A file that goes away again unless it is finished.
+// A file that goes away again unless it is finished; a pipe or a device stays.
 class OutputFile {
  public:
   explicit OutputFile(const std::string& path) : path_(path), file_(std::fopen(path.c_str(), "wb"), &std::fclose) {
@@ -169,7 +172,8 @@ class OutputFile {
   OutputFile(const OutputFile&) = delete;
   OutputFile& operator=(const OutputFile&) = delete;
   ~OutputFile() {
-    if (file_ != nullptr) unlink(path_.c_str());
+    struct stat status{};
+    if (file_ != nullptr && fstat(fileno(file_.get()), &status) == 0 && S_ISREG(status.st_mode)) unlink(path_.c_str());
   }
 
   void write(const void* data, size_t size) {
@@ -189,39 +193,67 @@ class OutputFile {
   std::unique_ptr<std::FILE, int (*)(std::FILE*)> file_;
 };
 
-}  // namespace
-
-void write_core_dump(PcBoard& board, const std::string& path, CoreAddresses addresses) {
+// All but the RAM itself.
+struct CoreFile {
+  Elf64_Ehdr header{};
+  std::vector<Elf64_Phdr> segments;  // the notes' first
   std::vector<Note> notes;
+  std::vector<RamRun> runs;
+};
+
+CoreFile describe(PcBoard& board, CoreAddresses addresses) {
+  CoreFile core;
   for (unsigned index = 0; index < board.processors.size(); ++index) {
-    notes.push_back({.status = processor_status(*board.processors[index], index)});
+    core.notes.push_back({.status = processor_status(*board.processors[index], index)});
   }
   // The runs' places count from the end of the headers, whose number is known afterwards.
-  std::vector<RamRun> runs = ram_runs(board.map);
+  core.runs = ram_runs(board.map);
   uint64_t offset = 0;
-  for (RamRun& run : runs) {
+  for (RamRun& run : core.runs) {
     run.file_offset = offset;
     offset += run.bytes.size();
   }
-  std::vector<Elf64_Phdr> segments = load_segments(board, runs, addresses);
-  if (segments.size() + 1 >= PN_XNUM) throw MonitorError("too many runs of mapped pages; dump without paging");
+  core.segments = load_segments(board, core.runs, addresses);
+  if (core.segments.size() + 1 >= PN_XNUM) throw MonitorError("too many runs of mapped pages; dump without paging");
 
-  const Elf64_Ehdr header = file_header(segments.size() + 1);
-  const size_t notes_size = notes.size() * sizeof(Note);
-  const uint64_t notes_offset = sizeof(header) + header.e_phnum * sizeof(Elf64_Phdr);
-  for (Elf64_Phdr& segment : segments) segment.p_offset += notes_offset + notes_size;
+  core.header = file_header(core.segments.size() + 1);
+  const size_t notes_size = core.notes.size() * sizeof(Note);
+  const uint64_t notes_offset = sizeof(core.header) + core.header.e_phnum * sizeof(Elf64_Phdr);
+  for (Elf64_Phdr& segment : core.segments) segment.p_offset += notes_offset + notes_size;
   Elf64_Phdr note_segment{};
   note_segment.p_type = PT_NOTE;
   note_segment.p_offset = notes_offset;
   note_segment.p_filesz = notes_size;
   note_segment.p_align = 4;
+  core.segments.insert(core.segments.begin(), note_segment);
+  return core;
+}
 
+// By pieces, each as devices have left it at one moment.
+void write_ram(OutputFile& file, std::span<const uint8_t> ram, std::recursive_mutex& device_lock) {
+  constexpr size_t kPiece = 1 << 20;  // bytes
+  std::vector<uint8_t> piece;
+  for (size_t done = 0; done < ram.size(); done += piece.size()) {
+    const auto next = ram.subspan(done, std::min(kPiece, ram.size() - done));
+    {
+      std::lock_guard lock(device_lock);
+      piece.assign(next.begin(), next.end());
+    }
+    file.write(piece.data(), piece.size());
+  }
+}
+
+}  // namespace
+
+void write_core_dump(PcBoard& board, const std::string& path, CoreAddresses addresses) {
+  std::unique_lock lock(board.services.device_lock);
+  const CoreFile core = describe(board, addresses);
+  lock.unlock();
   OutputFile file(path);
-  file.write(&header, sizeof(header));
-  file.write(&note_segment, sizeof(note_segment));
-  file.write(segments.data(), segments.size() * sizeof(Elf64_Phdr));
-  file.write(notes.data(), notes_size);
-  for (const RamRun& run : runs) file.write(run.bytes.data(), run.bytes.size());
+  file.write(&core.header, sizeof(core.header));
+  file.write(core.segments.data(), core.segments.size() * sizeof(Elf64_Phdr));
+  file.write(core.notes.data(), core.notes.size() * sizeof(Note));
+  for (const RamRun& run : core.runs) write_ram(file, run.bytes, board.services.device_lock);
   file.finish();
 }
 

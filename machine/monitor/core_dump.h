@@ -13,8 +13,10 @@ enum class CoreAddresses : uint8_t {
 };
 
 // Writes an ELF64 core to the host file `path`, replacing it: one NT_PRSTATUS note a processor, and a PT_LOAD for every
-// run of RAM. Every processor paused, device lock held. Throws MonitorError where the host refuses; what was written of
-// the file is removed.
+// run of RAM. Throws MonitorError where the host refuses; what was written of the file is removed.
+//
+// Threads: every processor paused. Takes the device lock for as long as it looks, not while the host's file lets it
+// wait.
 void write_core_dump(PcBoard& board, const std::string& path, CoreAddresses addresses);
 
 }  // namespace calco::machine

@@ -76,10 +76,15 @@ std::vector<CharacterDevices::Entry> GuestControl::character_devices() {
 }
 
 void GuestControl::dump_memory(const std::string& path, CoreAddresses addresses) {
-  read_board([&](PcBoard& board) {
-    write_core_dump(board, path, addresses);
-    return std::string();
+  std::exception_ptr failure;
+  machine_.while_processors_stand([&] {
+    try {
+      write_core_dump(machine_.board(), path, addresses);
+    } catch (...) {
+      failure = std::current_exception();
+    }
   });
+  if (failure) std::rethrow_exception(failure);
 }
 
 std::string GuestControl::read_processor(unsigned index, const std::function<std::string(cpu::Cpu&)>& read) {

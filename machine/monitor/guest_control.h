@@ -13,7 +13,8 @@
 
 namespace calco::machine {
 
-// Threads: the machine's thread, without the device lock. What cannot be done throws MonitorError.
+// Threads: the machine's thread, without the device lock, unless something else is said. What cannot be done throws
+// MonitorError.
 class GuestControl {
  public:
   explicit GuestControl(Machine& machine);
@@ -21,7 +22,7 @@ class GuestControl {
   Machine& machine() { return machine_; }
   unsigned processor_count() const { return static_cast<unsigned>(machine_.board().processors.size()); }
 
-  // QEMU's word for the run state.
+  // QEMU's word for the run state. From any thread, as running().
   std::string_view status() const;
   bool running() const { return machine_.state() == RunState::Running; }
 

@@ -31,7 +31,8 @@ void MonitorChannel::backend_event(CharacterEvent event) {
       forget();
       return opened();
     case CharacterEvent::Closed:
-      return forget();
+      forget();
+      return closed();
     case CharacterEvent::FocusGained:
       return focused();
     case CharacterEvent::FocusLost:

@@ -14,7 +14,8 @@
 namespace calco::machine {
 
 // Takes bytes from a character back end until they make a command, has the command run on the machine's thread, and
-// sends what comes of it. Input waits meanwhile, and while the other end does not take the output.
+// sends what comes of it. Input waits while the other end does not take the output and, unless the monitor says
+// otherwise, while a command runs.
 //
 // Threads: everything with the device lock held, but for the functions given to run_command().
 class MonitorChannel : private devices::CharacterFrontEnd {
@@ -37,12 +38,19 @@ class MonitorChannel : private devices::CharacterFrontEnd {
   virtual void take(uint8_t byte) = 0;
   // Somebody has come; forget what the one before has said.
   virtual void opened() = 0;
+  virtual void closed() {}
   virtual void focused() {}
+  // Whether take() may be called.
+  virtual bool has_room_for_input() const { return !busy_; }
+  // The command has been done; may call run_command() again.
+  virtual void command_done() {}
 
   void send(std::string_view text);
   bool output_has_room() const { return output_.size() < kOutputLimit; }
+  // A command runs, perhaps one of a connection that has ended.
+  bool busy() const { return busy_; }
   // Runs `command` on the machine's thread without the device lock; then `answer` with its result and the lock, unless
-  // the connection has ended meanwhile. Input goes on after that.
+  // the connection has ended meanwhile. Input goes on after that. Not while busy().
   template <typename Result>
   void run_command(std::function<Result()> command, std::function<void(Result)> answer) {
     busy_ = true;
@@ -51,6 +59,7 @@ class MonitorChannel : private devices::CharacterFrontEnd {
       std::lock_guard lock(machine_.loop().device_lock());
       busy_ = false;
       if (connection == connection_) answer(std::move(result));
+      command_done();
       take_waiting();
     });
   }
@@ -64,7 +73,7 @@ class MonitorChannel : private devices::CharacterFrontEnd {
   void receive(std::span<const uint8_t> bytes) override;
   void backend_event(devices::CharacterEvent event) override;
   void writable() override;
-  bool may_take() const { return !busy_ && output_.size() < kOutputHighWater; }
+  bool may_take() const { return has_room_for_input() && output_.size() < kOutputHighWater; }
   void take_waiting();
   void flush();
   void forget();
@@ -72,7 +81,7 @@ class MonitorChannel : private devices::CharacterFrontEnd {
   devices::CharacterBackend& backend_;
   std::deque<uint8_t> input_;
   std::string output_;
-  bool busy_ = false;        // a command runs
+  bool busy_ = false;
   uint64_t connection_ = 0;  // number of the connection
 };
 

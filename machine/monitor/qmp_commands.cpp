@@ -73,12 +73,12 @@ Json qmp_version() {
 std::span<const QmpCommands::Command> QmpCommands::commands() {
   static constexpr Command kCommands[] = {
       {"qmp_capabilities", {}, false, &QmpCommands::qmp_capabilities},
-      {"query-version", {}, true, &QmpCommands::query_version},
-      {"query-status", {}, true, &QmpCommands::query_status},
-      {"query-name", {}, true, &QmpCommands::query_name},
+      {"query-version", {}, true, &QmpCommands::query_version, true},
+      {"query-status", {}, true, &QmpCommands::query_status, true},
+      {"query-name", {}, true, &QmpCommands::query_name, true},
       {"query-cpus-fast", {}, true, &QmpCommands::query_processors},
       {"query-chardev", {}, true, &QmpCommands::query_character_devices},
-      {"query-commands", {}, true, &QmpCommands::query_commands},
+      {"query-commands", {}, true, &QmpCommands::query_commands, true},
       {"query-qmp-schema", {}, true, &QmpCommands::query_schema},
       {"x-query-jit", {}, true, &QmpCommands::query_translator},
       {"stop", {}, false, &QmpCommands::stop},
@@ -95,13 +95,23 @@ std::span<const QmpCommands::Command> QmpCommands::commands() {
   return kCommands;
 }
 
-Json QmpCommands::execute(const std::string& name, const Json& arguments) {
+const QmpCommands::Command& QmpCommands::find(const std::string& name) {
   const auto found = std::ranges::find(commands(), name, &Command::name);
   if (found == commands().end()) {
     throw QmpError(QmpError::Class::CommandNotFound, fmt::format("The command {} has not been found", name));
   }
-  check(*found, arguments);
-  return (this->*found->run)(arguments);
+  return *found;
+}
+
+Json QmpCommands::execute(const std::string& name, const Json& arguments) {
+  const Command& command = find(name);
+  check(command, arguments);
+  return (this->*command.run)(arguments);
+}
+
+Json QmpCommands::execute_out_of_band(const std::string& name, const Json& arguments) {
+  if (!find(name).allows_out_of_band) throw QmpError(fmt::format("The command {} does not support OOB", name));
+  return execute(name, arguments);
 }
 
 void QmpCommands::check(const Command& command, const Json& arguments) {
@@ -169,7 +179,8 @@ Json QmpCommands::query_commands(const Json&) {
 
 Json QmpCommands::query_schema(const Json&) {
   QmpSchema schema;
-  for (const Command& command : commands()) schema.add_command(command.name, command.parameters, command.returns_value);
+  for (const Command& command : commands())
+    schema.add_command(command.name, command.parameters, command.returns_value, command.allows_out_of_band);
   schema.add_event("RESET", true);
   schema.add_event("SHUTDOWN", true);
   for (const std::string_view event : {"STOP", "RESUME", "POWERDOWN"}) schema.add_event(event, false);

@@ -32,6 +32,8 @@ class QmpCommands {
 
   // The value of "return". `arguments` is an object. Throws QmpError and MonitorError.
   Json execute(const std::string& name, const Json& arguments);
+  // The same for the commands that wait for nothing. Threads: any, with the device lock held.
+  Json execute_out_of_band(const std::string& name, const Json& arguments);
 
  private:
   struct Command {
@@ -39,8 +41,10 @@ class QmpCommands {
     std::span<const Parameter> parameters;
     bool returns_value;
     Json (QmpCommands::*run)(const Json& arguments);
+    bool allows_out_of_band = false;
   };
   static std::span<const Command> commands();
+  static const Command& find(const std::string& name);
   static void check(const Command& command, const Json& arguments);
 
   Json qmp_capabilities(const Json& arguments);

@@ -72,7 +72,7 @@ void QmpSchema::add_key_types() {
 }
 
 void QmpSchema::add_command(std::string_view name, std::span<const QmpCommands::Parameter> parameters,
-                            bool returns_value) {
+                            bool returns_value, bool allows_out_of_band) {
   Json members = Json::array();
   for (const QmpCommands::Parameter& parameter : parameters) {
     Json entry = member(parameter.name, type_name(parameter.type));
@@ -82,7 +82,7 @@ void QmpSchema::add_command(std::string_view name, std::span<const QmpCommands::
   const std::string arguments = members.empty() ? std::string(kEmptyObject) : add_object(std::move(members));
   entities_.push_back({{"name", name},
                        {"meta-type", "command"},
-                       {"allow-oob", false},
+                       {"allow-oob", allows_out_of_band},
                        {"arg-type", arguments},
                        {"ret-type", returns_value ? "any" : kEmptyObject}});
 }

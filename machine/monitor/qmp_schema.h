@@ -10,7 +10,8 @@ class QmpSchema {
  public:
   QmpSchema();
 
-  void add_command(std::string_view name, std::span<const QmpCommands::Parameter> parameters, bool returns_value);
+  void add_command(std::string_view name, std::span<const QmpCommands::Parameter> parameters, bool returns_value,
+                   bool allows_out_of_band);
   // `tells_cause`: its data says whether the guest did it, and why.
   void add_event(std::string_view name, bool tells_cause);
   Json take() { return std::move(entities_); }

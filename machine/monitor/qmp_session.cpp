@@ -11,6 +11,7 @@ namespace calco::machine {
 namespace {
 
 constexpr const char* kNegotiation = "qmp_capabilities";
+constexpr const char* kOutOfBand = "exec-oob";
 
 Json error_answer(const char* class_name, const std::string& description) {
   return {{"error", {{"class", class_name}, {"desc", description}}}};
@@ -20,20 +21,23 @@ void copy_id(const Json& request, Json& answer) {
   if (request.is_object() && request.contains("id")) answer["id"] = request["id"];
 }
 
+bool is_out_of_band(const Json& request) {
+  return request.is_object() && request.contains(kOutOfBand) && !request.contains("execute");
+}
+
 // A request's parts, checked.
 struct Request {
   std::string command;
   Json arguments = Json::object();
 };
 
-Request parse_request(const Json& request, bool out_of_band) {
+// `verb`: the member that names the command.
+Request parse_request(const Json& request, std::string_view verb) {
   if (!request.is_object()) throw QmpError("QMP input must be a JSON object");
   Request result;
   for (const auto& [key, value] : request.items()) {
-    const bool names_command = key == "execute" || (key == "exec-oob" && out_of_band);
-    if (names_command && !value.is_string()) throw QmpError(fmt::format("QMP input member '{}' must be a string", key));
-    if (names_command && !result.command.empty()) throw QmpError("QMP input has two commands");
-    if (names_command) {
+    if (key == verb) {
+      if (!value.is_string()) throw QmpError(fmt::format("QMP input member '{}' must be a string", key));
       result.command = value.get<std::string>();
     } else if (key == "arguments") {
       if (!value.is_object()) throw QmpError("QMP input member 'arguments' must be an object");
@@ -42,7 +46,7 @@ Request parse_request(const Json& request, bool out_of_band) {
       throw QmpError(fmt::format("QMP input member '{}' is unexpected", key));
     }
   }
-  if (result.command.empty()) throw QmpError("QMP input lacks member 'execute'");
+  if (!request.contains(verb)) throw QmpError(fmt::format("QMP input lacks member '{}'", verb));
   return result;
 }
 
@@ -70,6 +74,7 @@ QmpSession::QmpSession(GuestControl& guest, devices::CharacterBackend& backend, 
 
 void QmpSession::opened() {
   framer_.clear();
+  waiting_.clear();
   negotiated_ = false;
   out_of_band_ = false;
   send_message({{"QMP", {{"version", qmp_version()}, {"capabilities", {"oob"}}}}});
@@ -80,20 +85,47 @@ void QmpSession::take(uint8_t byte) {
   if (const auto* message = std::get_if<JsonFramer::Message>(&result)) {
     receive_message(message->text);
   } else if (const auto* mistake = std::get_if<JsonFramer::Malformed>(&result)) {
-    send_message(error_answer("GenericError", "JSON parse error, " + mistake->reason));
+    refuse(mistake->reason);
   }
 }
 
 void QmpSession::receive_message(const std::string& text) {
-  const Json request = Json::parse(text, nullptr, false);
-  if (request.is_discarded()) return send_message(error_answer("GenericError", "JSON parse error, invalid syntax"));
-  if (negotiated_) return begin(request);
-  negotiate(request);
+  Json request = Json::parse(text, nullptr, false);
+  if (request.is_discarded()) return refuse("invalid syntax");
+  if (!negotiated_) return negotiate(request);
+  if (is_out_of_band(request)) return send_message(answer_at_once(request));
+  waiting_.emplace_back(std::move(request));
+  begin_waiting();
+}
+
+void QmpSession::refuse(const std::string& reason) {
+  const std::string description = "JSON parse error, " + reason;
+  if (!negotiated_) return send_message(error_answer("GenericError", description));
+  waiting_.emplace_back(Malformed{description});
+  begin_waiting();
+}
+
+// Without the capability a client expects nothing to be read while its command is being done. Negotiation does not wait
+// for what a former client has begun.
+bool QmpSession::has_room_for_input() const {
+  return out_of_band_ ? waiting_.size() < kMostWaiting : !negotiated_ || !busy();
+}
+
+void QmpSession::begin_waiting() {
+  while (!busy() && !waiting_.empty()) {
+    const Waiting next = std::move(waiting_.front());
+    waiting_.pop_front();
+    if (const auto* malformed = std::get_if<Malformed>(&next)) {
+      send_message(error_answer("GenericError", malformed->reason));
+    } else {
+      begin(std::get<Json>(next));
+    }
+  }
 }
 
 void QmpSession::negotiate(const Json& request) {
   send_message(answer_or_error(request, [&] {
-    const Request parsed = parse_request(request, false);
+    const Request parsed = parse_request(request, "execute");
     if (parsed.command != kNegotiation) {
       throw QmpError(QmpError::Class::CommandNotFound,
                      fmt::format("Expecting capabilities negotiation with '{}'", kNegotiation));
@@ -114,13 +146,21 @@ void QmpSession::negotiate(const Json& request) {
 
 void QmpSession::begin(const Json& request) {
   run_command<Json>(
-      [this, request, out_of_band = out_of_band_] {
+      [this, request] {
         return answer_or_error(request, [&] {
-          const Request parsed = parse_request(request, out_of_band);
+          const Request parsed = parse_request(request, "execute");
           return commands_.execute(parsed.command, parsed.arguments);
         });
       },
       [this](const Json& answer) { send_message(answer); });
+}
+
+Json QmpSession::answer_at_once(const Json& request) {
+  return answer_or_error(request, [&] {
+    if (!out_of_band_) throw QmpError(fmt::format("QMP input member '{}' is unexpected", kOutOfBand));
+    const Request parsed = parse_request(request, kOutOfBand);
+    return commands_.execute_out_of_band(parsed.command, parsed.arguments);
+  });
 }
 
 void QmpSession::send_event(const Json& event) {

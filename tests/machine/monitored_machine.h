@@ -92,6 +92,12 @@ class SocketClient {
     }
   }
 
+  // Whether nothing comes for as long.
+  bool hears_nothing_for(std::chrono::milliseconds time) {
+    pollfd ready{.fd = descriptor_, .events = POLLIN, .revents = 0};
+    return received_.empty() && ::poll(&ready, 1, static_cast<int>(time.count())) == 0;
+  }
+
  private:
   std::string take(size_t size) {
     std::string text = received_.substr(0, size);

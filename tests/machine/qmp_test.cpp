@@ -2,16 +2,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <nlohmann/json.hpp>
 #include <set>
 
 #include "machine/monitor/json_framer.h"
-#include "tests/machine/monitored_machine.h"
+#include "tests/machine/qmp_fixture.h"
 
 namespace calco::machine {
 namespace {
 
-using Json = nlohmann::json;
 using ::testing::ElementsAre;
 using ::testing::IsSubsetOf;
 
@@ -58,38 +56,6 @@ TEST(JsonFramer, NestingHasALimit) { EXPECT_THAT(frame(std::string(2000, '[') + 
 
 // --- A whole machine -------------------------------------------------------------------------------------------------
 
-class QmpTest : public ::testing::Test {
- protected:
-  void start(std::initializer_list<uint8_t> code = {0xEB, 0xFE}, std::vector<std::string> options = {}) {
-    options.insert(options.end(), {"-qmp", "unix:" + path_ + ",server=on,wait=off"});
-    machine_ = std::make_unique<MonitoredMachine>(code, options);
-    connect();
-  }
-  void connect() {
-    client_ = std::make_unique<SocketClient>(path_);
-    greeting_ = receive();
-  }
-  void negotiate() { EXPECT_EQ(execute("qmp_capabilities")["return"], Json::object()); }
-  void start_negotiated(std::vector<std::string> options = {}) {
-    start({0xEB, 0xFE}, std::move(options));
-    negotiate();
-  }
-  Json receive() { return Json::parse(client_->receive_until("\r\n"), nullptr, false); }
-  Json ask(const std::string& text) {
-    client_->send(text + "\n");
-    return receive();
-  }
-  Json execute(const std::string& name, const Json& arguments = Json::object()) {
-    return ask(Json{{"execute", name}, {"arguments", arguments}}.dump());
-  }
-  std::string error_class(const Json& answer) { return answer["error"]["class"]; }
-
-  const std::string path_ = MonitoredMachine::path("qmp");
-  std::unique_ptr<MonitoredMachine> machine_;
-  std::unique_ptr<SocketClient> client_;
-  Json greeting_;
-};
-
 TEST_F(QmpTest, GreetingHasVersionAndCapabilities) {
   start();
   EXPECT_TRUE(greeting_["QMP"]["version"]["qemu"]["major"].is_number());
@@ -107,13 +73,6 @@ TEST_F(QmpTest, NothingIsDoneBeforeNegotiation) {
 TEST_F(QmpTest, UnknownCapabilitiesAreRefused) {
   start();
   EXPECT_EQ(error_class(execute("qmp_capabilities", {{"enable", {"magic"}}})), "GenericError");
-  EXPECT_EQ(execute("qmp_capabilities", {{"enable", {"oob"}}})["return"], Json::object());
-  EXPECT_EQ(ask(R"({"exec-oob": "query-status", "id": 1})")["return"]["running"], true);
-}
-
-TEST_F(QmpTest, OutOfBandNeedsItsCapability) {
-  start_negotiated();
-  EXPECT_EQ(error_class(ask(R"({"exec-oob": "query-status"})")), "GenericError");
 }
 
 TEST_F(QmpTest, IdsComeBackAsTheyAre) {
