@@ -13,52 +13,13 @@
 namespace calco::machine {
 namespace {
 
-using Parameter = QmpCommands::Parameter;
-using Type = QmpCommands::Type;
-
-constexpr Parameter kHumanCommand[] = {{"command-line", Type::String}, {"cpu-index", Type::Integer, true}};
-constexpr Parameter kSendKey[] = {{"keys", Type::Keys}, {"hold-time", Type::Integer, true}};
-constexpr Parameter kEngine[] = {{"engine", Type::String}};
-constexpr Parameter kDump[] = {{"paging", Type::Boolean}, {"protocol", Type::String}};
-
-const char* word_for(Type type) {
-  switch (type) {
-    case Type::String:
-      return "string";
-    case Type::Integer:
-      return "integer";
-    case Type::Boolean:
-      return "boolean";
-    case Type::Keys:
-      return "array";
-  }
-  return "value";
-}
-
-bool has_type(const Json& value, Type type) {
-  switch (type) {
-    case Type::String:
-      return value.is_string();
-    case Type::Integer:
-      return value.is_number_integer();
-    case Type::Boolean:
-      return value.is_boolean();
-    case Type::Keys:
-      return value.is_array();
-  }
-  return false;
-}
-
 Json nothing() { return Json::object(); }
 
 devices::KeyCode key_of(const Json& value) {
-  if (!value.is_object() || !value.contains("type") || !value.contains("data")) {
-    throw QmpError("Parameter 'keys' needs objects with 'type' and 'data'");
-  }
   const Json& data = value["data"];
   std::optional<devices::KeyCode> key;
-  if (value["type"] == "qcode" && data.is_string()) key = devices::key_from_name(data.get<std::string>());
-  if (value["type"] == "number" && data.is_number_unsigned()) key = key_from_scan_code(data.get<uint64_t>());
+  if (data.is_string()) key = devices::key_from_name(data.get<std::string>());
+  if (data.is_number_unsigned()) key = key_from_scan_code(data.get<uint64_t>());
   if (!key) throw QmpError(fmt::format("Parameter 'keys' does not accept value {}", data.dump()));
   return *key;
 }
@@ -71,28 +32,29 @@ Json qmp_version() {
 }
 
 std::span<const QmpCommands::Command> QmpCommands::commands() {
-  static constexpr Command kCommands[] = {
-      {"qmp_capabilities", {}, false, &QmpCommands::qmp_capabilities},
-      {"query-version", {}, true, &QmpCommands::query_version, true},
-      {"query-status", {}, true, &QmpCommands::query_status, true},
-      {"query-name", {}, true, &QmpCommands::query_name, true},
-      {"query-cpus-fast", {}, true, &QmpCommands::query_processors},
-      {"query-chardev", {}, true, &QmpCommands::query_character_devices},
-      {"query-commands", {}, true, &QmpCommands::query_commands, true},
-      {"query-qmp-schema", {}, true, &QmpCommands::query_schema},
-      {"x-query-jit", {}, true, &QmpCommands::query_translator},
-      {"stop", {}, false, &QmpCommands::stop},
-      {"cont", {}, false, &QmpCommands::resume},
-      {"system_reset", {}, false, &QmpCommands::system_reset},
-      {"system_powerdown", {}, false, &QmpCommands::system_powerdown},
-      {"quit", {}, false, &QmpCommands::quit},
-      {"human-monitor-command", kHumanCommand, true, &QmpCommands::human_command},
-      {"inject-nmi", {}, false, &QmpCommands::inject_nmi},
-      {"send-key", kSendKey, false, &QmpCommands::send_key},
-      {"dump-guest-memory", kDump, false, &QmpCommands::dump_guest_memory},
-      {"x-calco-set-accel", kEngine, false, &QmpCommands::set_accelerator},
+  using namespace qmp;
+  static constexpr Command kTable[] = {
+      {"qmp_capabilities", kCapabilitiesArguments, kNothing, &QmpCommands::qmp_capabilities},
+      {"query-version", kNothing, kVersionInfo, &QmpCommands::query_version, true},
+      {"query-status", kNothing, kStatusInfo, &QmpCommands::query_status, true},
+      {"query-name", kNothing, kNameInfo, &QmpCommands::query_name, true},
+      {"query-cpus-fast", kNothing, kProcessors, &QmpCommands::query_processors},
+      {"query-chardev", kNothing, kCharacterDevices, &QmpCommands::query_character_devices},
+      {"query-commands", kNothing, kCommands, &QmpCommands::query_commands, true},
+      {"query-qmp-schema", kNothing, kSchema, &QmpCommands::query_schema},
+      {"x-query-jit", kNothing, kHumanReadableText, &QmpCommands::query_translator},
+      {"stop", kNothing, kNothing, &QmpCommands::stop},
+      {"cont", kNothing, kNothing, &QmpCommands::resume},
+      {"system_reset", kNothing, kNothing, &QmpCommands::system_reset},
+      {"system_powerdown", kNothing, kNothing, &QmpCommands::system_powerdown},
+      {"quit", kNothing, kNothing, &QmpCommands::quit},
+      {"human-monitor-command", kHumanCommandArguments, kString, &QmpCommands::human_command},
+      {"inject-nmi", kNothing, kNothing, &QmpCommands::inject_nmi},
+      {"send-key", kSendKeyArguments, kNothing, &QmpCommands::send_key},
+      {"dump-guest-memory", kDumpArguments, kNothing, &QmpCommands::dump_guest_memory},
+      {"x-calco-set-accel", kEngineArguments, kNothing, &QmpCommands::set_accelerator},
   };
-  return kCommands;
+  return kTable;
 }
 
 const QmpCommands::Command& QmpCommands::find(const std::string& name) {
@@ -105,28 +67,13 @@ const QmpCommands::Command& QmpCommands::find(const std::string& name) {
 
 Json QmpCommands::execute(const std::string& name, const Json& arguments) {
   const Command& command = find(name);
-  check(command, arguments);
+  check_value(command.arguments, arguments);
   return (this->*command.run)(arguments);
 }
 
 Json QmpCommands::execute_out_of_band(const std::string& name, const Json& arguments) {
   if (!find(name).allows_out_of_band) throw QmpError(fmt::format("The command {} does not support OOB", name));
   return execute(name, arguments);
-}
-
-void QmpCommands::check(const Command& command, const Json& arguments) {
-  for (const auto& [key, value] : arguments.items()) {
-    const auto parameter = std::ranges::find(command.parameters, key, &Parameter::name);
-    if (parameter == command.parameters.end()) throw QmpError(fmt::format("Parameter '{}' is unexpected", key));
-    if (!has_type(value, parameter->type)) {
-      throw QmpError(fmt::format("Invalid parameter type for '{}', expected: {}", key, word_for(parameter->type)));
-    }
-  }
-  for (const Parameter& parameter : command.parameters) {
-    if (!parameter.optional && !arguments.contains(parameter.name)) {
-      throw QmpError(fmt::format("Parameter '{}' is missing", parameter.name));
-    }
-  }
 }
 
 // The session takes it for the negotiation; afterwards it is a mistake.
@@ -179,11 +126,11 @@ Json QmpCommands::query_commands(const Json&) {
 
 Json QmpCommands::query_schema(const Json&) {
   QmpSchema schema;
-  for (const Command& command : commands())
-    schema.add_command(command.name, command.parameters, command.returns_value, command.allows_out_of_band);
-  schema.add_event("RESET", true);
-  schema.add_event("SHUTDOWN", true);
-  for (const std::string_view event : {"STOP", "RESUME", "POWERDOWN"}) schema.add_event(event, false);
+  for (const Command& command : commands()) {
+    schema.add_command(command.name, command.arguments, command.result, command.allows_out_of_band);
+  }
+  for (const std::string_view event : {"STOP", "RESUME", "POWERDOWN"}) schema.add_event(event, qmp::kNothing);
+  for (const std::string_view event : {"RESET", "SHUTDOWN"}) schema.add_event(event, qmp::kCauseData);
   return schema.take();
 }
 

@@ -1,16 +1,14 @@
 // The commands of QMP, one row each.
 #pragma once
 
-#include <nlohmann/json.hpp>
 #include <span>
 #include <string>
 #include <string_view>
 
 #include "machine/monitor/guest_control.h"
+#include "machine/monitor/qmp_types.h"
 
 namespace calco::machine {
-
-using Json = nlohmann::ordered_json;
 
 // The version of QEMU whose QMP is spoken; Calco's own version is in "package".
 constexpr int kQmpMajor = 7, kQmpMinor = 2, kQmpMicro = 0;
@@ -20,13 +18,6 @@ Json qmp_version();
 
 class QmpCommands {
  public:
-  enum class Type : uint8_t { String, Integer, Boolean, Keys };
-  struct Parameter {
-    std::string_view name;
-    Type type;
-    bool optional = false;
-  };
-
   // `guest` outlives it. Threads: as GuestControl.
   explicit QmpCommands(GuestControl& guest) : guest_(guest) {}
 
@@ -38,14 +29,13 @@ class QmpCommands {
  private:
   struct Command {
     std::string_view name;
-    std::span<const Parameter> parameters;
-    bool returns_value;
+    const QmpType& arguments;
+    const QmpType& result;
     Json (QmpCommands::*run)(const Json& arguments);
     bool allows_out_of_band = false;
   };
   static std::span<const Command> commands();
   static const Command& find(const std::string& name);
-  static void check(const Command& command, const Json& arguments);
 
   Json qmp_capabilities(const Json& arguments);
   Json query_version(const Json& arguments);

@@ -1,96 +1,126 @@
 #include "machine/monitor/qmp_schema.h"
 
-#include "devices/input/key_codes.h"
+#include <fmt/format.h>
 
 namespace calco::machine {
 namespace {
 
-// Types with names of their own. Clients must not rely on names, so all others are numbers.
-constexpr std::string_view kEmptyObject = "0";
-constexpr std::string_view kKeys = "[KeyValue]";
+using Kind = QmpType::Kind;
 
-std::string_view type_name(QmpCommands::Type type) {
-  switch (type) {
-    case QmpCommands::Type::String:
-      return "str";
-    case QmpCommands::Type::Integer:
-      return "int";
-    case QmpCommands::Type::Boolean:
-      return "bool";
-    case QmpCommands::Type::Keys:
-      return kKeys;
+std::string_view meta_type(Kind kind) {
+  switch (kind) {
+    case Kind::String:
+    case Kind::Integer:
+    case Kind::Boolean:
+    case Kind::Any:
+      return "builtin";
+    case Kind::Enumeration:
+      return "enum";
+    case Kind::Array:
+      return "array";
+    case Kind::Object:
+      return "object";
   }
-  return "any";
+  return "";
 }
 
-Json member(std::string_view name, std::string_view type) { return {{"name", name}, {"type", type}}; }
+// Values once as they have been since 2.5, once with room for features (QEMU 6.2).
+Json describe_enumeration(const QmpType& type) {
+  Json members = Json::array();
+  Json values = Json::array();
+  for (const std::string_view value : type.values) {
+    members.push_back({{"name", value}});
+    values.push_back(value);
+  }
+  return {{"members", std::move(members)}, {"values", std::move(values)}};
+}
 
 }  // namespace
 
-QmpSchema::QmpSchema() {
-  add_builtin("str", "string");
-  add_builtin("int", "int");
-  add_builtin("bool", "boolean");
-  add_builtin("any", "value");
-  entities_.push_back({{"name", kEmptyObject}, {"meta-type", "object"}, {"members", Json::array()}});
-  add_key_types();
+// QEMU's number 0 is the object without members, too.
+QmpSchema::QmpSchema() { (void)name_of(qmp::kNothing); }
+
+void QmpSchema::add_command(std::string_view name, const QmpType& arguments, const QmpType& result,
+                            bool allows_out_of_band) {
+  Json rest = {{"arg-type", name_of(arguments)}, {"ret-type", name_of(result)}};
+  if (allows_out_of_band) rest["allow-oob"] = true;
+  add(name, "command", rest);
 }
 
-void QmpSchema::add_builtin(std::string_view name, std::string_view json_type) {
-  entities_.push_back({{"name", name}, {"meta-type", "builtin"}, {"json-type", json_type}});
+void QmpSchema::add_event(std::string_view name, const QmpType& data) {
+  add(name, "event", {{"arg-type", name_of(data)}});
 }
 
-void QmpSchema::add_array(std::string_view name, std::string_view element) {
-  entities_.push_back({{"name", name}, {"meta-type", "array"}, {"element-type", element}});
-}
-
-std::string QmpSchema::add_object(Json members) {
-  std::string name = std::to_string(++last_object_);
-  entities_.push_back({{"name", name}, {"meta-type", "object"}, {"members", std::move(members)}});
+const std::string& QmpSchema::name_of(const QmpType& type) {
+  const auto found = names_.find(&type);
+  if (found != names_.end()) return found->second;
+  const std::string& name = names_[&type] = new_name(type);
+  add(name, meta_type(type.kind), describe(type));
   return name;
 }
 
-// {"type": "qcode", "data": "ret"} or {"type": "number", "data": 28}.
-void QmpSchema::add_key_types() {
-  Json keys = Json::array();
-  for (unsigned key = 0; key < static_cast<unsigned>(devices::KeyCode::Count); ++key) {
-    keys.push_back(devices::key_name(static_cast<devices::KeyCode>(key)));
+// Clients must not rely on names of types; only the built-in ones are words.
+std::string QmpSchema::new_name(const QmpType& type) {
+  switch (type.kind) {
+    case Kind::String:
+      return "str";
+    case Kind::Integer:
+      return "int";
+    case Kind::Boolean:
+      return "bool";
+    case Kind::Any:
+      return "any";
+    case Kind::Array:
+      return fmt::format("[{}]", name_of(*type.element));
+    case Kind::Enumeration:
+    case Kind::Object:
+      break;
   }
-  entities_.push_back({{"name", "QKeyCode"}, {"meta-type", "enum"}, {"values", std::move(keys)}});
-  entities_.push_back({{"name", "KeyValueKind"}, {"meta-type", "enum"}, {"values", {"number", "qcode"}}});
-  const std::string number = add_object(Json::array({member("data", "int")}));
-  const std::string code = add_object(Json::array({member("data", "QKeyCode")}));
-  Json variants = Json::array();
-  variants.push_back({{"case", "number"}, {"type", number}});
-  variants.push_back({{"case", "qcode"}, {"type", code}});
-  entities_.push_back({{"name", "KeyValue"},
-                       {"meta-type", "object"},
-                       {"members", Json::array({member("type", "KeyValueKind")})},
-                       {"tag", "type"},
-                       {"variants", std::move(variants)}});
-  add_array(kKeys, "KeyValue");
+  return fmt::to_string(numbered_++);
 }
 
-void QmpSchema::add_command(std::string_view name, std::span<const QmpCommands::Parameter> parameters,
-                            bool returns_value, bool allows_out_of_band) {
+Json QmpSchema::describe(const QmpType& type) {
+  switch (type.kind) {
+    case Kind::String:
+      return {{"json-type", "string"}};
+    case Kind::Integer:
+      return {{"json-type", "int"}};
+    case Kind::Boolean:
+      return {{"json-type", "boolean"}};
+    case Kind::Any:
+      return {{"json-type", "value"}};
+    case Kind::Enumeration:
+      return describe_enumeration(type);
+    case Kind::Array:
+      return {{"element-type", name_of(*type.element)}};
+    case Kind::Object:
+      return describe_object(type);
+  }
+  return {};
+}
+
+Json QmpSchema::describe_object(const QmpType& type) {
   Json members = Json::array();
-  for (const QmpCommands::Parameter& parameter : parameters) {
-    Json entry = member(parameter.name, type_name(parameter.type));
-    if (parameter.optional) entry["default"] = nullptr;
+  for (const QmpMember& member : type.members) {
+    Json entry = {{"name", member.name}, {"type", name_of(*member.type)}};
+    if (member.optional) entry["default"] = nullptr;
     members.push_back(std::move(entry));
   }
-  const std::string arguments = members.empty() ? std::string(kEmptyObject) : add_object(std::move(members));
-  entities_.push_back({{"name", name},
-                       {"meta-type", "command"},
-                       {"allow-oob", allows_out_of_band},
-                       {"arg-type", arguments},
-                       {"ret-type", returns_value ? "any" : kEmptyObject}});
+  Json rest = {{"members", std::move(members)}};
+  if (type.variants.empty()) return rest;
+  Json variants = Json::array();
+  for (const QmpVariant& variant : type.variants) {
+    variants.push_back({{"case", variant.tag_value}, {"type", name_of(*variant.type)}});
+  }
+  rest["tag"] = type.tag;
+  rest["variants"] = std::move(variants);
+  return rest;
 }
 
-void QmpSchema::add_event(std::string_view name, bool tells_cause) {
-  const std::string data = tells_cause ? add_object(Json::array({member("guest", "bool"), member("reason", "str")}))
-                                       : std::string(kEmptyObject);
-  entities_.push_back({{"name", name}, {"meta-type", "event"}, {"arg-type", data}});
+void QmpSchema::add(std::string_view name, std::string_view meta_type, const Json& rest) {
+  Json entity = {{"name", name}, {"meta-type", meta_type}};
+  entity.update(rest);
+  entities_.push_back(std::move(entity));
 }
 
 }  // namespace calco::machine

@@ -1,29 +1,34 @@
-// What query-qmp-schema answers: QMP introspection (QEMU's docs/interop/qmp-intro, SchemaInfo).
+// What query-qmp-schema answers: QMP introspection (QEMU's qapi/introspect.json, SchemaInfo).
 #pragma once
 
-#include "machine/monitor/qmp_commands.h"
+#include <map>
+#include <string>
+#include <string_view>
+
+#include "machine/monitor/qmp_types.h"
 
 namespace calco::machine {
 
-// Gathers the entities of the schema.
+// Gathers commands, events and every type they lead to.
 class QmpSchema {
  public:
   QmpSchema();
 
-  void add_command(std::string_view name, std::span<const QmpCommands::Parameter> parameters, bool returns_value,
-                   bool allows_out_of_band);
-  // `tells_cause`: its data says whether the guest did it, and why.
-  void add_event(std::string_view name, bool tells_cause);
+  void add_command(std::string_view name, const QmpType& arguments, const QmpType& result, bool allows_out_of_band);
+  void add_event(std::string_view name, const QmpType& data);
   Json take() { return std::move(entities_); }
 
  private:
-  void add_builtin(std::string_view name, std::string_view json_type);
-  void add_array(std::string_view name, std::string_view element);
-  void add_key_types();
-  std::string add_object(Json members);
+  // Describes the type where that has not been done.
+  const std::string& name_of(const QmpType& type);
+  std::string new_name(const QmpType& type);
+  Json describe(const QmpType& type);
+  Json describe_object(const QmpType& type);
+  void add(std::string_view name, std::string_view meta_type, const Json& rest);
 
   Json entities_ = Json::array();
-  unsigned last_object_ = 0;
+  std::map<const QmpType*, std::string> names_;
+  unsigned numbered_ = 0;
 };
 
 }  // namespace calco::machine

@@ -130,16 +130,10 @@ void QmpSession::negotiate(const Json& request) {
       throw QmpError(QmpError::Class::CommandNotFound,
                      fmt::format("Expecting capabilities negotiation with '{}'", kNegotiation));
     }
-    bool out_of_band = false;
-    for (const auto& [key, value] : parsed.arguments.items()) {
-      if (key != "enable" || !value.is_array()) throw QmpError(fmt::format("Parameter '{}' is unexpected", key));
-      for (const Json& capability : value) {
-        if (capability != "oob") throw QmpError(fmt::format("Capability {} is not available", capability.dump()));
-        out_of_band = true;
-      }
-    }
+    check_value(qmp::kCapabilitiesArguments, parsed.arguments);
     negotiated_ = true;
-    out_of_band_ = out_of_band;
+    // There is only one capability.
+    out_of_band_ = !parsed.arguments.value("enable", Json::array()).empty();
     return Json::object();
   }));
 }
