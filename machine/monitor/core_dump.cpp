@@ -29,18 +29,21 @@ struct RamRun {
 };
 
 // Neighbours in the address space and on the host make one run.
-std::vector<RamRun> ram_runs(const MemoryMap& map) {
+std::vector<RamRun> ram_runs(const MemoryMap& map, CoreRange wanted) {
   std::vector<RamRun> runs;
   for (const MemoryRange& range : map.view().ranges()) {
-    if (range.host == nullptr || !range.writable) continue;
-    const uint64_t size = range.last - range.first + 1;
-    if (!runs.empty() && runs.back().physical + runs.back().bytes.size() == range.first &&
-        runs.back().bytes.data() + runs.back().bytes.size() == range.host) {
-      runs.back().bytes = {runs.back().bytes.data(), runs.back().bytes.size() + size};
+    const uint64_t first = std::max(range.first, wanted.first);
+    const uint64_t last = std::min(range.last, wanted.last);
+    if (range.host == nullptr || !range.writable || first > last) continue;
+    const std::span<const uint8_t> bytes{range.host + (first - range.first), last - first + 1};
+    if (!runs.empty() && runs.back().physical + runs.back().bytes.size() == first &&
+        runs.back().bytes.data() + runs.back().bytes.size() == bytes.data()) {
+      runs.back().bytes = {runs.back().bytes.data(), runs.back().bytes.size() + bytes.size()};
     } else {
-      runs.push_back({range.first, {range.host, size}});
+      runs.push_back({first, bytes});
     }
   }
+  if (runs.empty()) throw MonitorError("there is no RAM at these addresses");
   return runs;
 }
 
@@ -201,13 +204,13 @@ struct CoreFile {
   std::vector<RamRun> runs;
 };
 
-CoreFile describe(PcBoard& board, CoreAddresses addresses) {
+CoreFile describe(PcBoard& board, CoreAddresses addresses, CoreRange range) {
   CoreFile core;
   for (unsigned index = 0; index < board.processors.size(); ++index) {
     core.notes.push_back({.status = processor_status(*board.processors[index], index)});
   }
   // The runs' places count from the end of the headers, whose number is known afterwards.
-  core.runs = ram_runs(board.map);
+  core.runs = ram_runs(board.map, range);
   uint64_t offset = 0;
   for (RamRun& run : core.runs) {
     run.file_offset = offset;
@@ -245,9 +248,9 @@ void write_ram(OutputFile& file, std::span<const uint8_t> ram, std::recursive_mu
 
 }  // namespace
 
-void write_core_dump(PcBoard& board, const std::string& path, CoreAddresses addresses) {
+void write_core_dump(PcBoard& board, const std::string& path, CoreAddresses addresses, CoreRange range) {
   std::unique_lock lock(board.services.device_lock);
-  const CoreFile core = describe(board, addresses);
+  const CoreFile core = describe(board, addresses, range);
   lock.unlock();
   OutputFile file(path);
   file.write(&core.header, sizeof(core.header));

@@ -75,11 +75,11 @@ std::vector<CharacterDevices::Entry> GuestControl::character_devices() {
   return machine_.board().character_devices->list();
 }
 
-void GuestControl::dump_memory(const std::string& path, CoreAddresses addresses) {
+void GuestControl::dump_memory(const std::string& path, CoreAddresses addresses, CoreRange range) {
   std::exception_ptr failure;
   machine_.while_processors_stand([&] {
     try {
-      write_core_dump(machine_.board(), path, addresses);
+      write_core_dump(machine_.board(), path, addresses, range);
     } catch (...) {
       failure = std::current_exception();
     }

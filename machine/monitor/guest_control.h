@@ -39,7 +39,7 @@ class GuestControl {
   // Lines of statistics; MonitorError where the engine does not translate.
   std::string translation_report();
   void send_keys(std::vector<devices::KeyCode> keys, std::chrono::milliseconds hold);
-  void dump_memory(const std::string& path, CoreAddresses addresses);
+  void dump_memory(const std::string& path, CoreAddresses addresses, CoreRange range);
   std::vector<CharacterDevices::Entry> character_devices();
 
   // Runs `read` while the processor stands still, with the device lock, and gives what it gives.

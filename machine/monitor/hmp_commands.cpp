@@ -44,8 +44,9 @@ std::vector<std::string> split_words(std::string_view text) {
 
 std::span<const HmpCommands::Command> HmpCommands::commands() {
   static constexpr Command kCommands[] = {
-      {"help", "?", "[command]", "this text", 0, 1, false, &HmpCommands::help},
-      {"info", "", "[topic]", "show something; without a topic: what there is", 0, 1, false, &HmpCommands::info},
+      {"help", "?", "[command [topic]]", "this text", 0, 2, false, &HmpCommands::help},
+      {"info", "", "[topic [argument]]", "show something; without a topic: what there is", 0, 2, false,
+       &HmpCommands::info},
       {"x", "", "/fmt address", "memory at a linear address", 1, kAny, true, &HmpCommands::examine_linear},
       {"xp", "", "/fmt address", "memory at a physical address", 1, kAny, true, &HmpCommands::examine_physical},
       {"print", "p", "/fmt expression", "a value, registers as $rip", 1, kAny, true, &HmpCommands::print},
@@ -60,28 +61,29 @@ std::span<const HmpCommands::Command> HmpCommands::commands() {
       {"accel", "", "[interp|jit|kvm]", "the engine that goes on with the guest; alone: which one runs", 0, 1, false,
        &HmpCommands::accelerator},
       {"cpu", "", "index", "the processor that other commands show", 1, 1, false, &HmpCommands::select_processor},
-      {"dump-guest-memory", "", "[-p] file", "ELF core for gdb and crash; -p: linear addresses", 1, 2, false,
-       &HmpCommands::dump_guest_memory},
+      {"dump-guest-memory", "", "[-p] file [begin length]", "ELF core for gdb and crash; -p: linear addresses", 1, 4,
+       false, &HmpCommands::dump_guest_memory},
   };
   return kCommands;
 }
 
 std::span<const HmpCommands::Topic> HmpCommands::topics() {
   static constexpr Topic kTopics[] = {
-      {"status", "whether the guest runs", &HmpCommands::show_status},
-      {"registers", "registers of the current processor", &HmpCommands::show_registers},
-      {"cpus", "the processors", &HmpCommands::show_processors},
-      {"mem", "ranges of linear addresses that are mapped", &HmpCommands::show_mappings},
-      {"tlb", "pages that the page tables map", &HmpCommands::show_tlb},
-      {"mtree", "what answers at which physical address", &HmpCommands::show_memory_map},
-      {"accel", "the engine that runs guest code", &HmpCommands::show_accelerator},
-      {"jit", "what the translator did", &HmpCommands::show_translator},
-      {"irq", "how often each ISA interrupt was raised", &HmpCommands::show_interrupts},
-      {"pic", "8259s and I/O APIC", &HmpCommands::show_pic},
-      {"lapic", "local APIC of the current processor", &HmpCommands::show_local_apic},
-      {"chardev", "character back ends", &HmpCommands::show_character_devices},
-      {"name", "what -name says", &HmpCommands::show_name},
-      {"version", "version of Calco", &HmpCommands::show_version},
+      {"status", "", "whether the guest runs", &HmpCommands::show_status},
+      {"registers", "[-a|index]", "registers of the current processor, of all (-a), of one",
+       &HmpCommands::show_registers},
+      {"cpus", "", "the processors", &HmpCommands::show_processors},
+      {"mem", "", "ranges of linear addresses that are mapped", &HmpCommands::show_mappings},
+      {"tlb", "", "pages that the page tables map", &HmpCommands::show_tlb},
+      {"mtree", "[-f]", "what answers at which physical address", &HmpCommands::show_memory_map},
+      {"accel", "", "the engine that runs guest code", &HmpCommands::show_accelerator},
+      {"jit", "", "what the translator did", &HmpCommands::show_translator},
+      {"irq", "", "how often each ISA interrupt was raised", &HmpCommands::show_interrupts},
+      {"pic", "", "8259s and I/O APIC", &HmpCommands::show_pic},
+      {"lapic", "[apic-id]", "local APIC of the current processor or of another", &HmpCommands::show_local_apic},
+      {"chardev", "", "character back ends", &HmpCommands::show_character_devices},
+      {"name", "", "what -name says", &HmpCommands::show_name},
+      {"version", "", "version of Calco", &HmpCommands::show_version},
   };
   return kTopics;
 }
@@ -91,6 +93,22 @@ const HmpCommands::Command& HmpCommands::find(std::string_view name) {
       commands(), [name](const Command& command) { return command.name == name || command.short_name == name; });
   if (found == commands().end()) throw MonitorError(fmt::format("unknown command: '{}'", name));
   return *found;
+}
+
+const HmpCommands::Topic& HmpCommands::find_topic(std::string_view name) {
+  const auto found = std::ranges::find(topics(), name, &Topic::name);
+  if (found == topics().end()) {
+    throw MonitorError(fmt::format("'info {}' is unknown; 'info' lists what there is", name));
+  }
+  return *found;
+}
+
+unsigned HmpCommands::processor_index(const std::string& word) const {
+  const auto index = parse_number(word);
+  if (!index || *index >= guest_.processor_count()) {
+    throw MonitorError(fmt::format("there is no processor '{}'; they are 0 to {}", word, guest_.processor_count() - 1));
+  }
+  return static_cast<unsigned>(*index);
 }
 
 HmpCommands::Arguments HmpCommands::split(std::string_view text, bool takes_format) {
@@ -117,7 +135,7 @@ std::string HmpCommands::execute(std::string_view line) {
 
 std::string HmpCommands::run(std::string_view line) {
   if (line.empty()) return {};
-  const size_t end = std::min(line.find_first_of(" /"), line.size());
+  const size_t end = std::min(line.find_first_of(" \t/"), line.size());
   const Command& command = find(line.substr(0, end));
   const Arguments arguments = split(line.substr(end), command.takes_format);
   if (arguments.words.size() < command.fewest || arguments.words.size() > command.most) {
@@ -129,27 +147,43 @@ std::string HmpCommands::run(std::string_view line) {
 // --- Commands --------------------------------------------------------------------------------------------------------
 
 std::string HmpCommands::help(const Arguments& arguments) {
-  const auto describe = [](const Command& command) {
-    const std::string names =
-        command.short_name.empty() ? std::string(command.name) : fmt::format("{}|{}", command.name, command.short_name);
-    return fmt::format("{:<36} {}\n", fmt::format("{} {}", names, command.parameters), command.help);
-  };
-  if (!arguments.words.empty()) return describe(find(arguments.words[0]));
   std::string text;
-  for (const Command& command : commands()) text += describe(command);
-  return text + "fmt: [count][x|d|u|o|c|i][b|h|w|g]\n";
+  if (arguments.words.empty()) {
+    for (const Command& command : commands()) text += describe(command);
+    return text + "fmt: [count][x|d|u|o|c|i][b|h|w|g]\n";
+  }
+  const Command& command = find(arguments.words[0]);
+  if (arguments.words.size() == 2) {
+    if (command.name != "info") throw MonitorError(fmt::format("'{}' has no topics", command.name));
+    return describe(find_topic(arguments.words[1]));
+  }
+  text = describe(command);
+  if (command.name == "info") text += list_topics();
+  return text;
+}
+
+std::string HmpCommands::describe(const Command& command) {
+  const std::string names =
+      command.short_name.empty() ? std::string(command.name) : fmt::format("{}|{}", command.name, command.short_name);
+  return fmt::format("{:<42} {}\n", fmt::format("{} {}", names, command.parameters), command.help);
+}
+
+std::string HmpCommands::describe(const Topic& topic) {
+  return fmt::format("{:<42} {}\n", fmt::format("info {} {}", topic.name, topic.parameter), topic.help);
+}
+
+std::string HmpCommands::list_topics() {
+  std::string text;
+  for (const Topic& topic : topics()) text += describe(topic);
+  return text;
 }
 
 std::string HmpCommands::info(const Arguments& arguments) {
-  std::string text;
-  for (const Topic& topic : topics()) {
-    if (arguments.words.empty()) text += fmt::format("info {:<12} {}\n", topic.name, topic.help);
-    if (!arguments.words.empty() && topic.name == arguments.words[0]) return (this->*topic.show)();
-  }
-  if (!arguments.words.empty()) {
-    throw MonitorError(fmt::format("'info {}' is unknown; 'info' lists what there is", arguments.words[0]));
-  }
-  return text;
+  if (arguments.words.empty()) return list_topics();
+  const Topic& topic = find_topic(arguments.words[0]);
+  if (arguments.words.size() == 1) return (this->*topic.show)({});
+  if (topic.parameter.empty()) throw MonitorError(fmt::format("usage: info {}", topic.name));
+  return (this->*topic.show)(arguments.words[1]);
 }
 
 std::string HmpCommands::examine_linear(const Arguments& arguments) { return examine(arguments, AddressKind::Linear); }
@@ -237,25 +271,33 @@ std::string HmpCommands::log(const Arguments& arguments) {
 }
 
 std::string HmpCommands::accelerator(const Arguments& arguments) {
-  if (arguments.words.empty()) return show_accelerator();
+  if (arguments.words.empty()) return show_accelerator({});
   guest_.exchange_engine(arguments.words[0]);
   return {};
 }
 
 std::string HmpCommands::select_processor(const Arguments& arguments) {
-  const auto index = parse_number(arguments.words[0]);
-  if (!index || *index >= guest_.processor_count()) {
-    throw MonitorError(
-        fmt::format("there is no processor '{}'; they are 0 to {}", arguments.words[0], guest_.processor_count() - 1));
-  }
-  processor_ = static_cast<unsigned>(*index);
+  processor_ = processor_index(arguments.words[0]);
   return {};
 }
 
 std::string HmpCommands::dump_guest_memory(const Arguments& arguments) {
   const bool paging = arguments.words[0] == "-p";
-  if (arguments.words.size() != (paging ? 2 : 1)) throw MonitorError("usage: dump-guest-memory [-p] file");
-  guest_.dump_memory(arguments.words.back(), paging ? CoreAddresses::Linear : CoreAddresses::Physical);
+  const auto words = std::span(arguments.words).subspan(paging ? 1 : 0);
+  const bool option = !words.empty() && words[0].starts_with('-');
+  if ((words.size() != 1 && words.size() != 3) || option) {
+    throw MonitorError("usage: dump-guest-memory [-p] file [begin length]");
+  }
+  CoreRange range;
+  if (words.size() == 3) {
+    const auto begin = parse_number(words[1]);
+    const auto length = parse_number(words[2]);
+    if (!begin || !length || *length == 0 || *begin + (*length - 1) < *begin) {
+      throw MonitorError(fmt::format("'{} {}' is no range of addresses", words[1], words[2]));
+    }
+    range = {*begin, *begin + (*length - 1)};
+  }
+  guest_.dump_memory(words[0], paging ? CoreAddresses::Linear : CoreAddresses::Physical, range);
   return {};
 }
 

@@ -41,13 +41,19 @@ class HmpCommands {
   };
   struct Topic {
     std::string_view name;
+    std::string_view parameter;  // empty: it has none
     std::string_view help;
-    std::string (HmpCommands::*show)();
+    std::string (HmpCommands::*show)(const std::string& argument);
   };
   static std::span<const Command> commands();
   static std::span<const Topic> topics();
   static const Command& find(std::string_view name);
+  static const Topic& find_topic(std::string_view name);
+  unsigned processor_index(const std::string& word) const;
   static Arguments split(std::string_view text, bool takes_format);
+  static std::string describe(const Command& command);
+  static std::string describe(const Topic& topic);
+  static std::string list_topics();
   std::string run(std::string_view line);
 
   std::string help(const Arguments& arguments);
@@ -68,20 +74,20 @@ class HmpCommands {
   std::string select_processor(const Arguments& arguments);
   std::string dump_guest_memory(const Arguments& arguments);
 
-  std::string show_status();
-  std::string show_registers();
-  std::string show_processors();
-  std::string show_mappings();
-  std::string show_tlb();
-  std::string show_memory_map();
-  std::string show_accelerator();
-  std::string show_translator();
-  std::string show_interrupts();
-  std::string show_pic();
-  std::string show_local_apic();
-  std::string show_character_devices();
-  std::string show_name();
-  std::string show_version();
+  std::string show_status(const std::string& argument);
+  std::string show_registers(const std::string& argument);
+  std::string show_processors(const std::string& argument);
+  std::string show_mappings(const std::string& argument);
+  std::string show_tlb(const std::string& argument);
+  std::string show_memory_map(const std::string& argument);
+  std::string show_accelerator(const std::string& argument);
+  std::string show_translator(const std::string& argument);
+  std::string show_interrupts(const std::string& argument);
+  std::string show_pic(const std::string& argument);
+  std::string show_local_apic(const std::string& argument);
+  std::string show_character_devices(const std::string& argument);
+  std::string show_name(const std::string& argument);
+  std::string show_version(const std::string& argument);
 
   GuestControl& guest_;
   unsigned processor_;

@@ -1,9 +1,14 @@
 // The monitor's `info` topics.
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <optional>
+
 #include "cpu/system/register_dump.h"
 #include "machine/monitor/hmp_commands.h"
+#include "machine/monitor/monitor_error.h"
 #include "machine/monitor/page_tables.h"
+#include "machine/options/option_values.h"
 
 namespace calco::machine {
 namespace {
@@ -78,19 +83,26 @@ class RangeList {
 
 }  // namespace
 
-std::string HmpCommands::show_status() {
+std::string HmpCommands::show_status(const std::string&) {
   if (guest_.running()) return "VM status: running\n";
   const std::string_view status = guest_.status();
   return status == "paused" ? "VM status: paused\n" : fmt::format("VM status: paused ({})\n", status);
 }
 
-std::string HmpCommands::show_registers() {
-  return guest_.read_processor(processor_, [this](cpu::Cpu& cpu) {
-    return fmt::format("CPU#{}\n{}", processor_, cpu::describe_registers(cpu));
+std::string HmpCommands::show_registers(const std::string& argument) {
+  const bool all = argument == "-a";
+  const unsigned first = all ? 0 : argument.empty() ? processor_ : processor_index(argument);
+  const unsigned end = all ? guest_.processor_count() : first + 1;
+  return guest_.read_board([first, end](PcBoard& board) {
+    std::string text;
+    for (unsigned index = first; index < end; ++index) {
+      text += fmt::format("CPU#{}\n{}", index, cpu::describe_registers(*board.processors[index]));
+    }
+    return text;
   });
 }
 
-std::string HmpCommands::show_processors() {
+std::string HmpCommands::show_processors(const std::string&) {
   return guest_.read_board([this](PcBoard& board) {
     std::string text;
     for (unsigned index = 0; index < board.processors.size(); ++index) {
@@ -103,7 +115,7 @@ std::string HmpCommands::show_processors() {
   });
 }
 
-std::string HmpCommands::show_mappings() {
+std::string HmpCommands::show_mappings(const std::string&) {
   return guest_.read_processor(processor_, [](cpu::Cpu& cpu) {
     if (!paging(cpu)) return std::string(kPagingIsOff);
     RangeList ranges;
@@ -114,7 +126,7 @@ std::string HmpCommands::show_mappings() {
   });
 }
 
-std::string HmpCommands::show_tlb() {
+std::string HmpCommands::show_tlb(const std::string&) {
   return guest_.read_processor(processor_, [](cpu::Cpu& cpu) {
     if (!paging(cpu)) return std::string(kPagingIsOff);
     std::string text;
@@ -128,11 +140,13 @@ std::string HmpCommands::show_tlb() {
   });
 }
 
-std::string HmpCommands::show_memory_map() {
+// What is shown is flat anyway; -f is what QEMU's users say for it.
+std::string HmpCommands::show_memory_map(const std::string& argument) {
+  if (!argument.empty() && argument != "-f") throw MonitorError("usage: info mtree [-f]");
   return guest_.read_board([](PcBoard& board) { return board.map.describe(); });
 }
 
-std::string HmpCommands::show_accelerator() {
+std::string HmpCommands::show_accelerator(const std::string&) {
   return guest_.read_board([this](PcBoard& board) {
     const Machine& machine = guest_.machine();
     std::string text =
@@ -146,9 +160,9 @@ std::string HmpCommands::show_accelerator() {
   });
 }
 
-std::string HmpCommands::show_translator() { return guest_.translation_report(); }
+std::string HmpCommands::show_translator(const std::string&) { return guest_.translation_report(); }
 
-std::string HmpCommands::show_interrupts() {
+std::string HmpCommands::show_interrupts(const std::string&) {
   return guest_.read_board([](PcBoard& board) {
     std::string text;
     const auto& raised = board.pic->raised();
@@ -159,17 +173,24 @@ std::string HmpCommands::show_interrupts() {
   });
 }
 
-std::string HmpCommands::show_pic() {
+std::string HmpCommands::show_pic(const std::string&) {
   return guest_.read_board([](PcBoard& board) {
     return board.pic->master().describe() + board.pic->slave().describe() + board.io_apic->describe();
   });
 }
 
-std::string HmpCommands::show_local_apic() {
-  return guest_.read_board([this](PcBoard& board) { return board.local_apics[processor_]->describe(); });
+std::string HmpCommands::show_local_apic(const std::string& argument) {
+  const std::optional<uint64_t> id = parse_number(argument);
+  if (!argument.empty() && !id) throw MonitorError("usage: info lapic [apic-id]");
+  return guest_.read_board([&](PcBoard& board) {
+    if (!id) return board.local_apics[processor_]->describe();
+    const auto found = std::ranges::find_if(board.local_apics, [&id](const auto& apic) { return apic->id() == *id; });
+    if (found == board.local_apics.end()) throw MonitorError(fmt::format("there is no local APIC with id {}", *id));
+    return (*found)->describe();
+  });
 }
 
-std::string HmpCommands::show_character_devices() {
+std::string HmpCommands::show_character_devices(const std::string&) {
   std::string text;
   for (const CharacterDevices::Entry& entry : guest_.character_devices()) {
     text += fmt::format("{}: filename={}\n", entry.label, entry.description);
@@ -177,11 +198,11 @@ std::string HmpCommands::show_character_devices() {
   return text;
 }
 
-std::string HmpCommands::show_name() {
+std::string HmpCommands::show_name(const std::string&) {
   const std::string& name = guest_.machine().config().name;
   return name.empty() ? std::string() : name + '\n';
 }
 
-std::string HmpCommands::show_version() { return CALCO_VERSION "\n"; }
+std::string HmpCommands::show_version(const std::string&) { return CALCO_VERSION "\n"; }
 
 }  // namespace calco::machine

@@ -24,6 +24,18 @@ devices::KeyCode key_of(const Json& value) {
   return *key;
 }
 
+CoreRange core_range(const Json& arguments) {
+  const bool begins = arguments.contains("begin");
+  if (begins != arguments.contains("length")) {
+    throw QmpError(fmt::format("Parameter '{}' is missing", begins ? "length" : "begin"));
+  }
+  if (!begins) return {};
+  const auto begin = arguments["begin"].get<int64_t>();
+  const auto length = arguments["length"].get<int64_t>();
+  if (begin < 0 || length <= 0) throw QmpError("Parameters 'begin' and 'length' expect a range of addresses");
+  return {static_cast<uint64_t>(begin), static_cast<uint64_t>(begin) + static_cast<uint64_t>(length) - 1};
+}
+
 }  // namespace
 
 Json qmp_version() {
@@ -198,7 +210,8 @@ Json QmpCommands::dump_guest_memory(const Json& arguments) {
     throw QmpError("Parameter 'protocol' expects file:PATH");
   }
   guest_.dump_memory(protocol.substr(kFile.size()),
-                     arguments["paging"].get<bool>() ? CoreAddresses::Linear : CoreAddresses::Physical);
+                     arguments["paging"].get<bool>() ? CoreAddresses::Linear : CoreAddresses::Physical,
+                     core_range(arguments));
   return nothing();
 }
 

@@ -68,7 +68,13 @@ constexpr QmpType kKeyValue = tagged_object(kKeyMembers, "type", kKeyVariants);
 constexpr QmpType kKeyValues = array(kKeyValue);
 constexpr QmpMember kSendKeyMembers[] = {{"keys", &kKeyValues}, {"hold-time", &kInteger, true}};
 
-constexpr QmpMember kDumpMembers[] = {{"paging", &kBoolean}, {"protocol", &kString}};
+constexpr std::string_view kDumpFormats[] = {"elf"};
+constexpr QmpType kDumpFormat = enumeration(kDumpFormats);
+constexpr QmpMember kDumpMembers[] = {{"paging", &kBoolean},
+                                      {"protocol", &kString},
+                                      {"begin", &kInteger, true},
+                                      {"length", &kInteger, true},
+                                      {"format", &kDumpFormat, true}};
 
 constexpr std::string_view kEngines[] = {"interp", "jit", "kvm"};
 constexpr QmpType kEngine = enumeration(kEngines);

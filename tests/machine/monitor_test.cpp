@@ -20,6 +20,7 @@ namespace calco::machine {
 namespace {
 
 using devices::KeyCode;
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
@@ -264,6 +265,46 @@ TEST_F(MonitorTest, SelectsAProcessor) {
   EXPECT_THAT(command("cpu 2"), HasSubstr("there is no processor '2'"));
 }
 
+TEST_F(MonitorTest, HelpDescribesACommandOrATopic) {
+  start();
+  EXPECT_THAT(command("help"), HasSubstr("sendkey keys [hold-ms]"));
+  EXPECT_THAT(command("? stop"), StartsWith("stop|s"));
+  EXPECT_THAT(command("help info"), HasSubstr("\ninfo lapic [apic-id]"));
+  EXPECT_THAT(command("help info lapic"), StartsWith("info lapic [apic-id]"));
+  EXPECT_EQ(command("help stop now"), "'stop' has no topics\r\n");
+}
+
+TEST_F(MonitorTest, TopicsOfProcessorsTakeOne) {
+  start({"-smp", "2"});
+  EXPECT_THAT(command("info registers -a"), AllOf(StartsWith("CPU#0"), HasSubstr("\nCPU#1")));
+  EXPECT_THAT(command("info registers 1"), AllOf(StartsWith("CPU#1"), Not(HasSubstr("CPU#0"))));
+  EXPECT_EQ(command("info lapic 0"), command("info lapic"));
+  EXPECT_NE(command("info lapic 1"), command("info lapic 0"));
+  EXPECT_EQ(command("info mtree -f"), command("info mtree"));
+}
+
+TEST_F(MonitorTest, ArgumentsOfTopicsAreChecked) {
+  start({"-smp", "2"});
+  EXPECT_EQ(command("info registers 2"), "there is no processor '2'; they are 0 to 1\r\n");
+  EXPECT_EQ(command("info lapic 2"), "there is no local APIC with id 2\r\n");
+  EXPECT_EQ(command("info lapic x"), "usage: info lapic [apic-id]\r\n");
+  EXPECT_EQ(command("info mtree -z"), "usage: info mtree [-f]\r\n");
+  EXPECT_EQ(command("info status now"), "usage: info status\r\n");
+}
+
+// Expected answers are QEMU's for the same lines.
+TEST_F(MonitorTest, PrintHasTheFormatsOfX) {
+  start();
+  EXPECT_EQ(command("print 65"), "0x41\r\n");
+  EXPECT_EQ(command("print/x 255"), "0xff\r\n");
+  EXPECT_EQ(command("p /d 0-1"), "-1\r\n");
+  EXPECT_EQ(command("p /u -1"), "18446744073709551615\r\n");
+  EXPECT_EQ(command("p/o 8"), "010\r\n");
+  EXPECT_EQ(command("p/c 65"), "'A'\r\n");
+  EXPECT_EQ(command("p 1+2*3"), "0x7\r\n");
+  EXPECT_THAT(command("print/i 0"), StartsWith("print shows one value"));
+}
+
 TEST_F(MonitorTest, MistakesAreOneLineAndTheGuestGoesOn) {
   start();
   EXPECT_EQ(command("nonsense"), "unknown command: 'nonsense'\r\n");
@@ -316,6 +357,33 @@ TEST_F(MonitorTest, DumpIsAnElfCoreWithRegistersAndRam) {
   EXPECT_EQ(segments[1].p_paddr, 0u);
   EXPECT_EQ(segments.back().p_offset + segments.back().p_filesz, bytes.size());
   unlink(path.c_str());
+}
+
+TEST_F(MonitorTest, DumpOfARangeHasNothingElse) {
+  start();
+  const std::string path = MonitoredMachine::path("core-range");
+  ASSERT_EQ(command("dump-guest-memory " + path + " 0x1000 0x2000"), "");
+  std::ifstream file(path, std::ios::binary);
+  const std::vector<char> bytes{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  Elf64_Phdr segments[2];
+  ASSERT_GE(bytes.size(), sizeof(Elf64_Ehdr) + sizeof(segments));
+  std::memcpy(segments, bytes.data() + sizeof(Elf64_Ehdr), sizeof(segments));
+  EXPECT_EQ(segments[1].p_paddr, 0x1000u);
+  EXPECT_EQ(segments[1].p_filesz, 0x2000u);
+  EXPECT_EQ(segments[1].p_offset + segments[1].p_filesz, bytes.size());
+  unlink(path.c_str());
+}
+
+TEST_F(MonitorTest, DumpRefusesRangesAndOptionsThatItHasNot) {
+  start();
+  const std::string usage = "usage: dump-guest-memory [-p] file [begin length]\r\n";
+  EXPECT_EQ(command("dump-guest-memory -p"), usage);
+  EXPECT_EQ(command("dump-guest-memory -z file"), usage);
+  EXPECT_EQ(command("dump-guest-memory file 0"), usage);
+  EXPECT_EQ(command("dump-guest-memory file 0 0"), "'0 0' is no range of addresses\r\n");
+  EXPECT_EQ(command("dump-guest-memory file 0xe0000000 4096"), "there is no RAM at these addresses\r\n");
+  EXPECT_THAT(command("dump-guest-memory /dev/full"), StartsWith("cannot write '/dev/full'"));
+  EXPECT_EQ(access("/dev/full", F_OK), 0);
 }
 
 TEST_F(MonitorTest, TheNextClientIsGreetedAfterOneThatLeftMidway) {
