@@ -134,6 +134,8 @@ void Cpu::run_translation(const TranslatedCode& code) {
     return;
   }
   interpret_next_ = translator_->execute(*this, code) == TranslationExit::Interpret;
+  if (registers[kRip] == shadowed_rip) interrupt_shadow = true;
+  shadowed_rip = kNothingShadowed;
 }
 
 void Cpu::leave_translation() {

@@ -205,7 +205,11 @@ class Cpu : public CpuState, public ProcessorPins {
   uint64_t translation_exit_reason = 0, translation_exit_link = 0;
   TranslationCounters translation_counters;
   // Where translated code finds an operand that lies in two pages.
-  alignas(64) std::array<uint8_t, 64> read_across_pages{};
+  std::array<uint8_t, 64> read_across_pages{};
+  // RIP of the instruction behind an STI of the translation that executes: where the interpreter gets it, no interrupt
+  // comes in front of it.
+  static constexpr uint64_t kNothingShadowed = ~uint64_t{0};
+  uint64_t shadowed_rip = kNothingShadowed;
 
   // --- For co-simulation: the same piece of guest code several times over (jit/runtime/cosimulation.h) ---------------
   // From within Translator::execute(). Calls `piece`, on whose stack nothing with a destructor may live while guest
@@ -236,20 +240,21 @@ class Cpu : public CpuState, public ProcessorPins {
   }
   void look_for_interrupts() { exit_request.fetch_or(request::kInterrupt, std::memory_order_relaxed); }
 
+  // What every block and every access reads, in host cache lines of their own.
   // Non-zero: leave the chain of blocks. Read with relaxed order at every block's end.
-  std::atomic<uint32_t> exit_request{0};
+  alignas(128) std::atomic<uint32_t> exit_request{0};
   // TLB of the current privilege level, address space and SMAP state; passed along as the handlers' third argument.
   TlbEntry* tlb = nullptr;
-  // Statistics; instructions are counted at the end of their block.
-  uint64_t instructions_retired = 0;
-  uint64_t blocks_entered = 0;
-
-  // Key of blocks for the current mode (block_cache.h), the jump cache and the tag of its valid entries.
-  uint32_t mode_key() const { return mode_key_; }
   JumpCacheEntry* jump_cache = nullptr;
   // Of the lower and the upper half of the address space: what the upper half leads to is the same in all address
   // spaces where the guest maps its kernel with global pages.
   std::array<uint64_t, 2> jump_tags{};
+  // Statistics; instructions are counted at the end of their block.
+  alignas(128) uint64_t instructions_retired = 0;
+  uint64_t blocks_entered = 0;
+
+  // Key of blocks for the current mode (block_cache.h), the jump cache and the tag of its valid entries.
+  uint32_t mode_key() const { return mode_key_; }
   uint64_t jump_tag(uint64_t rip) const { return jump_tags[rip >> 63]; }
 
  private:

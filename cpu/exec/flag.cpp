@@ -33,8 +33,9 @@ void set_interrupt(Cpu& cpu, const Op&) {
   cpu.look_for_interrupts();  // the dispatch loop executes what the shadow covers
 }
 
-void set_interrupt_behind_next(Cpu& cpu, const Op&) {
+void set_interrupt_behind_next(Cpu& cpu, const Op& op) {
   if (cpu.protected_mode() && cpu.cpl > cpu.iopl()) cpu.raise(kGeneralProtection, 0);
+  if (!cpu.interrupts_enabled()) cpu.shadowed_rip = cpu.registers[kRip] + op.offset + op.length;
   cpu.system_flags |= rflags::kIf;
   cpu.recheck_interrupts();
 }

@@ -32,7 +32,8 @@ struct Mmu::AddressSpace {
   explicit AddressSpace(uint16_t id) : pcid(id) {}
 
   struct Table {
-    TlbEntry entries[kTlbEntries];
+    // Two to a host cache line: every access of translated code reads two words of one.
+    alignas(64) TlbEntry entries[kTlbEntries];
     Detail details[kTlbEntries];
     std::vector<uint16_t> non_global;  // entries that a non-global flush must drop, possibly with repetitions
     bool empty = true;                 // nothing was entered since it was cleared

@@ -212,19 +212,7 @@ void BlockTranslator::interpret_at_end(const Instruction& instruction, const cpu
   translated_any_ = true;
 }
 
-// Whether a translation may leave the instruction to the interpreter in its middle, as may those that write memory: an
-// interrupt would be taken in front of it. Loads come back from every slow path.
-bool may_be_left(const Instruction& instruction) {
-  const Group group = instruction.row->group;
-  if (instruction.mnemonic == decode::Mnemonic::Push) return true;
-  if (!instruction.has_memory()) return false;
-  const bool reads = instruction.operands[0].kind != decode::OperandKind::Memory ||
-                     instruction.mnemonic == decode::Mnemonic::Cmp || instruction.mnemonic == decode::Mnemonic::Test;
-  const bool simple = group == Group::Move || group == Group::Alu;
-  return !simple || !reads || instruction.mnemonic == decode::Mnemonic::Xchg;
-}
-
-// Whether the instruction behind this one will be in the block too, and be executed there.
+// Whether the instruction behind this one will be in the block too.
 bool BlockTranslator::next_can_follow(const Instruction& instruction) const {
   if (block_.guest.size() >= source_.maximum_instructions) return false;
   Instruction next;
@@ -234,8 +222,7 @@ bool BlockTranslator::next_can_follow(const Instruction& instruction) const {
   }
   next.code_64 = true;
   cpu::Op op{.handler = nullptr};
-  return cpu::lower(next, 0, op).handler != nullptr && next.row->group != Group::Control && !loads_mxcsr(next) &&
-         !may_be_left(next);
+  return cpu::lower(next, 0, op).handler != nullptr && next.row->group != Group::Control && !loads_mxcsr(next);
 }
 
 // The block's end in front of an instruction. A block without instructions is dropped anyway.
