@@ -29,7 +29,7 @@ RegionTier::RegionTier(const RegionOptions& options, const StateLayout& layout, 
           },
           {.threads = options.threads,
            .capacity = 256,
-           .niceness = options.wait ? 0 : 5,  // who waits wants it soon
+           .niceness = options.wait ? 0 : 10,  // who waits wants it soon
            .share = options.wait ? 0 : options.share}) {}
 
 RegionTier::~RegionTier() = default;
