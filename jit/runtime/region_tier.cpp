@@ -101,11 +101,14 @@ void RegionTier::postpone(uint64_t id) {
   const auto found = std::ranges::find(regions_, id, [](const auto& code) { return code->id; });
   if (found == regions_.end()) return;
   RegionCode& code = **found;
-  code.entry->promoted = false;
-  int32_t& start = code.entry->countdown_start;
-  start = start < INT32_MAX / 8 ? start * 8 : INT32_MAX;
-  if (code.entry->countdown != nullptr) *code.entry->countdown = start;
-  retire(code);
+  // A region that died while it waited may have outlived its block.
+  if (!code.dead) {
+    code.entry->promoted = false;
+    int32_t& start = code.entry->countdown_start;
+    start = start < INT32_MAX / 8 ? start * 8 : INT32_MAX;
+    if (code.entry->countdown != nullptr) *code.entry->countdown = start;
+    retire(code);
+  }
   regions_.erase(found);
   ++counters.postponed;
 }
