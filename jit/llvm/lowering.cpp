@@ -9,9 +9,8 @@
 #include <set>
 
 #include "cpu/cpu.h"
-#include "cpu/mmu/tlb.h"
-
 #include "cpu/exec/translation_counters.h"
+#include "cpu/mmu/tlb.h"
 
 namespace calco::jit {
 

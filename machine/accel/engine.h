@@ -36,7 +36,8 @@ class Engine {
   virtual std::unique_ptr<Accelerator> make_accelerator(unsigned index) = 0;
 
   // For an engine that does the work of some of the board's chips itself. Every accelerator is made and every processor
-  // paused, device lock held. Takes over the chips' state, at the beginning and after a reset; throws std::system_error.
+  // paused, device lock held. Takes over the chips' state, at the beginning and after a reset; throws
+  // std::system_error.
   virtual void load_devices() {}
   // Brings the state into the chips, for those who look or who go on with the guest.
   virtual void store_devices() {}

@@ -15,8 +15,7 @@ class JitEngine final : public Engine {
  public:
   // `report`: where to write the statistics as JSON when it ends; empty: nowhere. Throws std::system_error where that
   // file cannot be created. `exit`: the guest ends with this status (any thread).
-  JitEngine(const jit::JitOptions& options, Log& log, const std::string& report,
-            std::function<void(int status)> exit);
+  JitEngine(const jit::JitOptions& options, Log& log, const std::string& report, std::function<void(int status)> exit);
   ~JitEngine() override;
 
   std::string_view name() const override { return "jit"; }

@@ -107,9 +107,9 @@ struct PcBoard {
   std::unique_ptr<devices::WiredOr> timer_wire;  // I/O APIC pin 2: ISA interrupt 0, or the HPET
   std::array<std::unique_ptr<devices::WiredOr>, kIsaInterrupts> isa_wires;
   std::unique_ptr<devices::CoprocessorPort> coprocessor_port;
-  // For an engine that has interrupt controllers of its own (KVM). Changed while nothing runs; may be empty. Called with
-  // the device lock held: an ISA wire's level, by its number, where 2 is the timer's wire to the I/O APIC; whether the
-  // 8254's interrupt is connected.
+  // For an engine that has interrupt controllers of its own (KVM). Changed while nothing runs; may be empty. Called
+  // with the device lock held: an ISA wire's level, by its number, where 2 is the timer's wire to the I/O APIC; whether
+  // the 8254's interrupt is connected.
   std::function<void(unsigned irq, bool level)> line_listener;
   std::function<void(bool connected)> pit_connection_listener;
   bool local_apics_in_kernel = false;
