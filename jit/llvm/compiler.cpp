@@ -9,6 +9,7 @@
 
 #include "jit/llvm/linker.h"
 #include "jit/llvm/llvm_compiler.h"
+#include "jit/llvm/loop_heads.h"
 #include "jit/llvm/lowering.h"
 #include "jit/llvm/pipeline.h"
 
@@ -124,7 +125,7 @@ std::unique_ptr<CompiledRegion> LlvmCompiler::compile(const Region& region, cons
   return result;
 }
 
-bool LlvmCompiler::lower(const Region& region, const LinkCellSource& link_cell, llvm::Module& module,
+bool LlvmCompiler::lower(const Region& given, const LinkCellSource& link_cell, llvm::Module& module,
                          LlvmRegion& result, std::vector<Thunk>& thunks) {
   const llvm::TargetMachine* const target = pipeline_.target();
   if (target == nullptr || memory_ == nullptr) {
@@ -134,6 +135,8 @@ bool LlvmCompiler::lower(const Region& region, const LinkCellSource& link_cell, 
   const Stopwatch watch(counters_.build_time);
   module.setTargetTriple(target->getTargetTriple().str());
   module.setDataLayout(target->createDataLayout());
+  Region region = given;
+  if (options_.loop_heads) copy_loop_heads(region);
   Lowering lowering(module, {region, layout_, entries_, services_, link_cell, options_.page_cache, options_.measurement,
                              result.operations});
   lowering.run();

@@ -21,7 +21,8 @@ namespace calco::jit {
 struct LlvmOptions {
   // Remember the last page of the accesses that share a base register, so that most of them only compare page numbers.
   bool page_cache = true;
-  bool optimise = true;  // run the IR passes
+  bool loop_heads = true;  // copy the heads of short loops (loop_heads.h)
+  bool optimise = true;    // run the IR passes
   Measurement measurement = {};
   bool fast_code = false;  // generate code the quick way: about half the time, larger code
   // Observers, called on the compiling thread: the module's text before and after the passes, and the finished code.

@@ -303,7 +303,7 @@ llvm::BasicBlock* Lowering::edge_to(int32_t target, bool flags_dead) {
 // The same for a block of the region; every way there is one of the edges that `graph_` counts. The way begins in the
 // block of the insertion point, or in one of its own.
 llvm::BasicBlock* Lowering::way_to(size_t block, int32_t target) {
-  const bool back = RegionGraph::is_back_edge(block_, block);
+  const bool back = graph_.is_back_edge(block_, block);
   const bool page = graph_.changes_page(block_, block);
   if (!back && !page) {
     ssa_.add_edge(block_, block, builder_.GetInsertBlock());
@@ -362,7 +362,7 @@ llvm::BasicBlock* Lowering::exit_to(int32_t target, bool flags_dead) {
   builder_.SetInsertPoint(exit);
   store_variables(dirty_ & ~argument_variables() & ~(flags_dead ? kFlagVariables : 0));
   if (target >= 0 && target < kPageSize) {
-    void** cell = input_.link_cell(block_, target);
+    void** cell = input_.link_cell(region_.original(block_), target);
     tail_call(tail_target(fmt::format("link_{:x}", region_.page_start(block_) + target), Thunk::Kind::Cell, cell));
   } else {
     store_state(builder_.CreateAdd(page_base(), builder_.getInt64(static_cast<uint64_t>(int64_t{target}))), kRipOffset);

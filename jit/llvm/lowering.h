@@ -177,6 +177,7 @@ class Lowering {
   llvm::Value* look_up_in_tlb(const Access& access);
   llvm::Value* look_up_in_group(const Access& access);
   llvm::Value* refresh_group(const Access& access);
+  llvm::Value* load_slot(llvm::Value* slot);
   llvm::Value* touched_page(const Access& access);
   llvm::Value* tlb_entry(llvm::Value* linear);
   llvm::Value* tlb_field(llvm::Value* entry, size_t offset);
@@ -229,9 +230,9 @@ class Lowering {
   llvm::Value* tlb_ = nullptr;
   // The page that a group's accesses met last; stack slots that a pass turns into values.
   struct GroupSlots {
-    llvm::Value* page;    // linear address
-    llvm::Value* limit;   // offsets below may be accessed; 0: no page is known
-    llvm::Value* memory;  // host address of the page
+    llvm::Value* minus_page;  // 0 - linear address: adding costs the host less than subtracting
+    llvm::Value* limit;       // offsets below may be accessed; 0: no page is known
+    llvm::Value* memory;      // host address of the page
   };
   std::vector<GroupSlots> groups_;
   std::vector<llvm::BasicBlock*> heads_;

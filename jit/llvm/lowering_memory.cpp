@@ -48,7 +48,9 @@ Value* Lowering::touched_page(const Access& access) {
 
 Value* Lowering::look_up(const Access& access) {
   if (access.group.group == PageGroups::kNone) return look_up_in_tlb(access);
-  return access.group.refreshes ? refresh_group(access) : look_up_in_group(access);
+  if (!access.group.refreshes) return look_up_in_group(access);
+  Value* const addend = refresh_group(access);
+  return builder_.CreateAdd(access.linear, addend);
 }
 
 Value* Lowering::tlb_field(Value* entry, size_t offset) {
@@ -76,9 +78,8 @@ Value* Lowering::look_up_in_group(const Access& access) {
   const GroupSlots& slots = groups_[static_cast<size_t>(access.group.group)];
   llvm::BasicBlock* const miss = new_cold_block();
   llvm::BasicBlock* const hit = new_block();
-  auto load = [&](Value* slot) { return builder_.CreateLoad(builder_.getInt64Ty(), slot); };
-  Value* const offset = builder_.CreateSub(access.linear, load(slots.page));
-  Value* inside = builder_.CreateICmpULT(offset, load(slots.limit));
+  Value* const known = builder_.CreateAdd(access.linear, load_slot(slots.minus_page));
+  Value* inside = builder_.CreateICmpULT(known, load_slot(slots.limit));
   if (access.aligned) {
     Value* const misaligned = builder_.CreateAnd(access.linear, access.size - 1);
     inside = builder_.CreateAnd(inside, builder_.CreateICmpEQ(misaligned, builder_.getInt64(0)));
@@ -86,19 +87,19 @@ Value* Lowering::look_up_in_group(const Access& access) {
   llvm::BasicBlock* const from = builder_.GetInsertBlock();
   builder_.CreateCondBr(inside, hit, miss, llvm::MDBuilder(context_).createBranchWeights(200, 1));
   builder_.SetInsertPoint(miss);
-  Value* const found = refresh_group(access);
+  refresh_group(access);
+  Value* const found = builder_.CreateAnd(access.linear, kPageOffset);
   builder_.CreateBr(hit);
   llvm::BasicBlock* const found_end = builder_.GetInsertBlock();
-  builder_.SetInsertPoint(from->getTerminator());
-  Value* const known = builder_.CreateAdd(offset, load(slots.memory));
   builder_.SetInsertPoint(hit);
-  llvm::PHINode* const address = builder_.CreatePHI(builder_.getInt64Ty(), 2);
-  address->addIncoming(known, from);
-  address->addIncoming(found, found_end);
-  return address;
+  llvm::PHINode* const offset = builder_.CreatePHI(builder_.getInt64Ty(), 2);
+  offset->addIncoming(known, from);
+  offset->addIncoming(found, found_end);
+  // An addition that the access's own addressing does.
+  return builder_.CreateAdd(offset, load_slot(slots.memory));
 }
 
-// Asks the TLB, and keeps the answer for the group.
+// Asks the TLB, and keeps the answer for the group. Returns the entry's addend.
 Value* Lowering::refresh_group(const Access& access) {
   const GroupSlots& slots = groups_[static_cast<size_t>(access.group.group)];
   const PageGroups::Group& group = page_groups_.groups()[static_cast<size_t>(access.group.group)];
@@ -116,11 +117,13 @@ Value* Lowering::refresh_group(const Access& access) {
   };
   if (group.reads && access.write) require(read);
   if (group.writes && !access.write) require(write);
-  builder_.CreateStore(page, slots.page);
+  builder_.CreateStore(builder_.CreateNeg(page), slots.minus_page);
   builder_.CreateStore(limit, slots.limit);
   builder_.CreateStore(builder_.CreateAdd(page, addend), slots.memory);
-  return builder_.CreateAdd(access.linear, addend);
+  return addend;
 }
+
+Value* Lowering::load_slot(Value* slot) { return builder_.CreateLoad(builder_.getInt64Ty(), slot); }
 
 void Lowering::prepare_groups() {
   for (size_t i = 0; i < page_groups_.groups().size(); ++i) {

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <deque>
 #include <map>
 #include <utility>
 
@@ -68,7 +67,7 @@ class BlockAddresses {
   }
 
  private:
-  Origin origin(ir::Value value, int64_t displacement) {
+  Origin origin(ir::Value value, int64_t displacement, bool choices = true) {
     const ir::Instruction& instruction = block_[value];
     if (instruction.opcode == Opcode::GetRegister) return {instruction.auxiliary, ir::kNoValue};
     if (instruction.opcode == Opcode::PageBase) {
@@ -77,11 +76,17 @@ class BlockAddresses {
     if (instruction.opcode == Opcode::SegmentBase) return {kSegmentBase + instruction.auxiliary, ir::kNoValue};
     if (instruction.opcode == Opcode::Address && instruction.arguments[0] != ir::kNoValue &&
         instruction.arguments[1] == ir::kNoValue) {
-      return origin(instruction.arguments[0], displacement + static_cast<int64_t>(instruction.immediate));
+      return origin(instruction.arguments[0], displacement + static_cast<int64_t>(instruction.immediate), choices);
     }
     const bool moved = instruction.opcode == Opcode::Add || instruction.opcode == Opcode::Subtract;
     if (moved && block_[instruction.arguments[1]].opcode == Opcode::Constant) {
-      return origin(instruction.arguments[0], displacement);
+      return origin(instruction.arguments[0], displacement, choices);
+    }
+    // A choice between places of one origin, a node's left and right link, say.
+    if (instruction.opcode == Opcode::Select && choices) {
+      const Origin first = origin(instruction.arguments[1], displacement, /*choices=*/false);
+      const Origin second = origin(instruction.arguments[2], displacement, /*choices=*/false);
+      if (first.number == second.number && first.root == second.root) return first;
     }
     if (register_of_[value] != kNothing) return {register_of_[value], value};
     return {kUnknown + next_unknown_++, value};
@@ -128,20 +133,9 @@ VariableSet registers_that_jump(const ir::Block& block, BlockAddresses& addresse
 std::vector<VariableSet> jumps_on_way_round(const RegionGraph& graph, const std::vector<VariableSet>& jumps) {
   std::vector<VariableSet> result(jumps.size(), ~VariableSet{0});
   for (size_t start = 0; start < jumps.size(); ++start) {
-    std::vector<size_t> from(jumps.size(), jumps.size());
-    std::deque<size_t> waiting{start};
-    while (!waiting.empty() && from[start] == jumps.size()) {
-      const size_t block = waiting.front();
-      waiting.pop_front();
-      for (const size_t next : graph.successors(block)) {
-        if (from[next] != jumps.size()) continue;
-        from[next] = block;
-        waiting.push_back(next);
-      }
-    }
-    if (from[start] == jumps.size()) continue;
-    result[start] = jumps[start];
-    for (size_t block = from[start]; block != start; block = from[block]) result[start] |= jumps[block];
+    const std::vector<size_t> round = graph.way_round(start);
+    if (!round.empty()) result[start] = 0;
+    for (const size_t block : round) result[start] |= jumps[block];
   }
   return result;
 }

@@ -26,11 +26,23 @@ struct Region {
   // that the compiler itself leads behind the region's calls: the code compares.
   std::vector<std::vector<size_t>> indirect_targets = {};
 
+  // The last blocks may be copies of others; a direct jump from the end of block `from`, or of its copy, leads to the
+  // copy and not to the original.
+  struct Copy {
+    size_t original;
+    size_t from;
+  };
+  std::vector<Copy> copies = {};
+
   // The general registers when the region was formed, at its entry: what loops do not change is still so.
   std::array<uint64_t, 16> registers = {};
 
   // Of a block's first byte, counted from the first byte of the first block's page.
   int64_t place(size_t block) const { return page_start(block) + blocks[block].page_offset; }
+  size_t original(size_t block) const {
+    const size_t originals = blocks.size() - copies.size();
+    return block < originals ? block : copies[block - originals].original;
+  }
   int64_t page_start(size_t block) const { return pages.empty() ? 0 : int64_t{pages[block].distance} * 4096; }
 };
 

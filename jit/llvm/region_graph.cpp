@@ -1,6 +1,7 @@
 #include "jit/llvm/region_graph.h"
 
 #include <algorithm>
+#include <deque>
 
 #include "cpu/flags.h"
 #include "cpu/state.h"
@@ -64,10 +65,15 @@ RegionGraph::RegionGraph(const Region& region) : nodes(region.blocks.size()), re
 
 std::optional<size_t> RegionGraph::block_at(size_t from, int32_t target) const {
   const int64_t place = region_.page_start(from) + target;
-  for (size_t i = 0; i < region_.blocks.size(); ++i) {
-    if (region_.place(i) == place) return i;
+  const size_t originals = region_.blocks.size() - region_.copies.size();
+  size_t found = 0;
+  while (found < originals && region_.place(found) != place) ++found;
+  if (found == originals) return std::nullopt;
+  for (size_t i = 0; i < region_.copies.size(); ++i) {
+    const Region::Copy& copy = region_.copies[i];
+    if (copy.original == found && copy.from == region_.original(from)) return originals + i;
   }
-  return std::nullopt;
+  return found;
 }
 
 std::vector<size_t> RegionGraph::targets_of(size_t number) const {
@@ -86,6 +92,26 @@ std::vector<size_t> RegionGraph::targets_of(size_t number) const {
     if (!region_.indirect_targets.empty()) return region_.indirect_targets[number];
   }
   return result;
+}
+
+std::vector<size_t> RegionGraph::way_round(size_t start) const {
+  std::vector<size_t> from(nodes.size(), nodes.size());
+  std::deque<size_t> waiting{start};
+  while (!waiting.empty() && from[start] == nodes.size()) {
+    const size_t block = waiting.front();
+    waiting.pop_front();
+    for (const size_t next : successors(block)) {
+      if (from[next] != nodes.size()) continue;
+      from[next] = block;
+      waiting.push_back(next);
+    }
+  }
+  std::vector<size_t> way;
+  if (from[start] == nodes.size()) return way;
+  for (size_t block = from[start]; block != start; block = from[block]) way.push_back(block);
+  way.push_back(start);
+  std::ranges::reverse(way);
+  return way;
 }
 
 // The blocks behind the region's calls.
@@ -180,7 +206,17 @@ uint32_t kind_after(const ir::Block& block, const ir::Instruction& instruction, 
   }
 }
 
+uint32_t kind_after(const ir::Block& block, uint32_t before) {
+  for (const ir::Instruction& instruction : block.code) before = kind_after(block, instruction, before);
+  return before;
+}
+
 }  // namespace
+
+std::optional<uint32_t> flag_kind_at_end(const ir::Block& block) {
+  const uint32_t kind = kind_after(block, kMixed);
+  return kind == kMixed ? std::nullopt : std::optional{kind};
+}
 
 void RegionGraph::find_flag_kinds(const Region& region) {
   std::vector<std::optional<uint32_t>> entering(nodes.size());
@@ -190,10 +226,7 @@ void RegionGraph::find_flag_kinds(const Region& region) {
     changed = false;
     for (size_t i = 0; i < nodes.size(); ++i) {
       if (!entering[i]) continue;
-      uint32_t kind = *entering[i];
-      for (const ir::Instruction& instruction : region.blocks[i].code) {
-        kind = kind_after(region.blocks[i], instruction, kind);
-      }
+      const uint32_t kind = kind_after(region.blocks[i], *entering[i]);
       for (const size_t to : successors_[i]) {
         const uint32_t joined = !entering[to] || *entering[to] == kind ? kind : kMixed;
         changed |= entering[to] != joined;

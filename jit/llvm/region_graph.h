@@ -38,9 +38,12 @@ struct RegionGraph {
   // Variables that keep the value they have on entry.
   VariableSet constant() const { return interprets ? 0 : ~written; }
   // Ways that go round lead over such an edge.
-  static bool is_back_edge(size_t from, size_t to) { return to <= from; }
+  bool is_back_edge(size_t from, size_t to) const { return region_.original(to) <= region_.original(from); }
   // The blocks that a block's direct jumps lead to, or its indirect one is guessed to lead to.
   const std::vector<size_t>& successors(size_t block) const { return successors_[block]; }
+
+  // The blocks on the shortest way from a block round to itself, which comes first; none where there is no way.
+  std::vector<size_t> way_round(size_t start) const;
 
   std::vector<Node> nodes;  // one a block
   VariableSet touched = 0;  // read or written anywhere; the registers of the calling convention always
@@ -67,5 +70,7 @@ struct RegionGraph {
 VariableSet argument_variables();
 VariableSet variables_written(const ir::Block& block, const ir::Instruction& instruction);
 VariableSet variables_read(const ir::Block& block, const ir::Instruction& instruction);
+// Of the lazy flags behind a block, where it is the same whatever it was before.
+std::optional<uint32_t> flag_kind_at_end(const ir::Block& block);
 
 }  // namespace calco::jit

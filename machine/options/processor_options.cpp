@@ -81,6 +81,7 @@ void read_translator_settings(AcceleratorOptions& accelerator, const std::string
   jit.regions.share = static_cast<unsigned>(take_number(list, option, "llvm-share", jit.regions.share, 0, 100000));
   jit.regions.llvm.optimise = list.take_switch("llvm-passes").value_or(jit.regions.llvm.optimise);
   jit.regions.llvm.fast_code = list.take_switch("llvm-fast-code").value_or(jit.regions.llvm.fast_code);
+  jit.regions.llvm.loop_heads = list.take_switch("loop-heads").value_or(jit.regions.llvm.loop_heads);
   jit.regions.llvm.page_cache = list.take_switch("page-cache").value_or(jit.regions.llvm.page_cache);
   // Without the baseline whatever it would execute is compiled by LLVM first.
   if (!list.take_switch("baseline").value_or(true)) {
@@ -92,7 +93,7 @@ void read_translator_settings(AcceleratorOptions& accelerator, const std::string
   accelerator.report = list.take("report").value_or(accelerator.report);
   if (const auto file = list.take("symbols")) jit.symbols = read_symbols(option, *file);
   std::string possible =
-      "llvm, llvm-threshold, llvm-limit, llvm-threads, llvm-share, llvm-passes, llvm-fast-code, page-cache, baseline, "
+      "llvm, llvm-threshold, llvm-limit, llvm-threads, llvm-share, llvm-passes, llvm-fast-code, loop-heads, page-cache, baseline, "
       "tb-size, threshold, limit, block-length, links, exit-flags, symbols, timing, count, report";
   for (const jit::opt::Pass& pass : jit::opt::passes()) {
     jit.passes.*pass.enabled = list.take_switch(pass.name).value_or(jit.passes.*pass.enabled);
