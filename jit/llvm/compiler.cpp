@@ -125,8 +125,8 @@ std::unique_ptr<CompiledRegion> LlvmCompiler::compile(const Region& region, cons
   return result;
 }
 
-bool LlvmCompiler::lower(const Region& given, const LinkCellSource& link_cell, llvm::Module& module,
-                         LlvmRegion& result, std::vector<Thunk>& thunks) {
+bool LlvmCompiler::lower(const Region& given, const LinkCellSource& link_cell, llvm::Module& module, LlvmRegion& result,
+                         std::vector<Thunk>& thunks) {
   const llvm::TargetMachine* const target = pipeline_.target();
   if (target == nullptr || memory_ == nullptr) {
     refusal_ = "LLVM does not know this host";

@@ -165,6 +165,7 @@ class Lowering {
   // One access that is being made.
   struct Access {
     llvm::Value* linear;
+    llvm::Value* base = nullptr;  // without the index, where there is one
     unsigned size;
     bool write = false;
     bool aligned = false;  // an address that is not a multiple of the size takes the slow path
@@ -177,6 +178,8 @@ class Lowering {
   llvm::Value* look_up_in_tlb(const Access& access);
   llvm::Value* look_up_in_group(const Access& access);
   llvm::Value* refresh_group(const Access& access);
+  llvm::Value* look_up_in_table(const Access& access);
+  void refresh_table(const Access& access);
   llvm::Value* load_slot(llvm::Value* slot);
   llvm::Value* touched_page(const Access& access);
   llvm::Value* tlb_entry(llvm::Value* linear);
@@ -233,6 +236,7 @@ class Lowering {
     llvm::Value* minus_page;  // 0 - linear address: adding costs the host less than subtracting
     llvm::Value* limit;       // offsets below may be accessed; 0: no page is known
     llvm::Value* memory;      // host address of the page
+    llvm::Value* behind;      // of tables only: the host address of the next page, less the size of one
   };
   std::vector<GroupSlots> groups_;
   std::vector<llvm::BasicBlock*> heads_;

@@ -1,6 +1,7 @@
 // Guest memory: the software TLB of cpu/mmu/tlb.h, and host addresses.
 #include <llvm/IR/MDBuilder.h>
 
+#include <bit>
 #include <cstddef>
 
 #include "cpu/mmu/tlb.h"
@@ -30,6 +31,10 @@ Lowering::Access Lowering::access(const ir::Instruction& instruction, unsigned s
   result.write = write;
   result.group = page_groups_.membership(block_, place);
   result.slow = new_cold_block();
+  const ir::Instruction& address = source_->code[instruction.arguments[0]];
+  if (result.group.table && address.opcode == Opcode::Address && address.arguments[0] != ir::kNoValue) {
+    result.base = builder_.CreateAdd(argument(address, 0), builder_.getInt64(address.immediate));
+  }
   return result;
 }
 
@@ -48,6 +53,10 @@ Value* Lowering::touched_page(const Access& access) {
 
 Value* Lowering::look_up(const Access& access) {
   if (access.group.group == PageGroups::kNone) return look_up_in_tlb(access);
+  if (access.group.table) {
+    const bool known = access.base != nullptr && !access.group.refreshes && std::has_single_bit(access.size);
+    return known ? look_up_in_table(access) : look_up_in_tlb(access);
+  }
   if (!access.group.refreshes) return look_up_in_group(access);
   Value* const addend = refresh_group(access);
   return builder_.CreateAdd(access.linear, addend);
@@ -123,6 +132,61 @@ Value* Lowering::refresh_group(const Access& access) {
   return addend;
 }
 
+// The same with two pages, without a branch between them, which the host could not predict.
+Value* Lowering::look_up_in_table(const Access& access) {
+  const GroupSlots& slots = groups_[static_cast<size_t>(access.group.group)];
+  llvm::BasicBlock* const miss = new_cold_block();
+  llvm::BasicBlock* const hit = new_block();
+  llvm::BasicBlock* const done = new_block();
+  Value* const offset = builder_.CreateAdd(access.linear, load_slot(slots.minus_page));
+  // What is aligned does not lie in both.
+  Value* const misaligned = builder_.CreateAnd(access.linear, access.size - 1);
+  Value* const inside = builder_.CreateAnd(builder_.CreateICmpULT(offset, load_slot(slots.limit)),
+                                           builder_.CreateICmpEQ(misaligned, builder_.getInt64(0)));
+  builder_.CreateCondBr(inside, hit, miss, llvm::MDBuilder(context_).createBranchWeights(200, 1));
+
+  builder_.SetInsertPoint(miss);
+  refresh_table(access);
+  Value* const found = look_up_in_tlb(access);
+  builder_.CreateBr(done);
+  llvm::BasicBlock* const found_end = builder_.GetInsertBlock();
+
+  builder_.SetInsertPoint(hit);
+  Value* const is_first = builder_.CreateICmpULE(offset, builder_.getInt64(kPageOffset));
+  Value* const memory = builder_.CreateSelect(is_first, load_slot(slots.memory), load_slot(slots.behind));
+  Value* const known = builder_.CreateAdd(offset, memory);
+  builder_.CreateBr(done);
+
+  builder_.SetInsertPoint(done);
+  llvm::PHINode* const address = builder_.CreatePHI(builder_.getInt64Ty(), 2);
+  address->addIncoming(known, hit);
+  address->addIncoming(found, found_end);
+  return address;
+}
+
+// Keeps both pages, where the TLB has them.
+void Lowering::refresh_table(const Access& access) {
+  const GroupSlots& slots = groups_[static_cast<size_t>(access.group.group)];
+  const PageGroups::Group& group = page_groups_.groups()[static_cast<size_t>(access.group.group)];
+  Value* const page = builder_.CreateAnd(access.base, ~kPageOffset);
+  Value* const next = builder_.CreateAdd(page, builder_.getInt64(kPageOffset + 1));
+  Value* good = builder_.getTrue();
+  auto require = [&](Value* entry, size_t tag, Value* linear) {
+    good = builder_.CreateAnd(good, builder_.CreateICmpEQ(tlb_field(entry, tag), linear));
+  };
+  auto memory_of = [&](Value* linear) {
+    Value* const entry = tlb_entry(linear);
+    if (group.reads) require(entry, offsetof(cpu::TlbEntry, read), linear);
+    if (group.writes) require(entry, offsetof(cpu::TlbEntry, write), linear);
+    return builder_.CreateAdd(page, tlb_field(entry, offsetof(cpu::TlbEntry, addend)));
+  };
+  builder_.CreateStore(memory_of(page), slots.memory);
+  builder_.CreateStore(memory_of(next), slots.behind);
+  builder_.CreateStore(builder_.CreateNeg(page), slots.minus_page);
+  Value* const limit = builder_.getInt64(2 * (kPageOffset + 1));
+  builder_.CreateStore(builder_.CreateSelect(good, limit, builder_.getInt64(0)), slots.limit);
+}
+
 Value* Lowering::load_slot(Value* slot) { return builder_.CreateLoad(builder_.getInt64Ty(), slot); }
 
 void Lowering::prepare_groups() {
@@ -132,7 +196,7 @@ void Lowering::prepare_groups() {
       builder_.CreateStore(builder_.getInt64(0), result);
       return result;
     };
-    groups_.push_back({slot(), slot(), slot()});
+    groups_.push_back({slot(), slot(), slot(), page_groups_.groups()[i].table ? slot() : nullptr});
   }
 }
 

@@ -21,6 +21,7 @@ constexpr uint32_t kRegisters = 16;
 constexpr uint32_t kNothing = 100;       // no index
 constexpr uint32_t kPage = 200;          // PageBase and a displacement: + the page it leads to
 constexpr uint32_t kSegmentBase = 1000;  // + the segment
+constexpr uint32_t kTable = 5000;        // as an index, into a table that the base's page does not hold
 constexpr uint32_t kUnknown = 10000;     // + a number of its own
 constexpr uint64_t kPageOffset = 0xFFF;
 using Key = std::pair<uint32_t, uint32_t>;
@@ -29,7 +30,7 @@ using Key = std::pair<uint32_t, uint32_t>;
 struct Origin {
   uint32_t number = kNothing;
   ir::Value root = ir::kNoValue;
-  bool small = false;  // an index that cannot lead out of the base's page: into a table of 256 entries, say
+  bool small = false;  // an index that leads to the base's page or the next: into a table of 256 entries, say
 };
 
 class BlockAddresses {
@@ -55,7 +56,10 @@ class BlockAddresses {
     Origin index_origin = index == ir::kNoValue ? Origin{} : origin(index, 0);
     if (index != ir::kNoValue && base_origin.number < kRegisters) {
       const uint64_t begin = registers_[base_origin.number] + instruction.immediate;
-      index_origin.small = (begin & kPageOffset) + largest(index) * instruction.auxiliary <= kPageOffset;
+      const uint64_t span = largest(index) << instruction.auxiliary;
+      index_origin.small = span <= kPageOffset;
+      const bool crosses = (begin & kPageOffset) + span > kPageOffset;
+      if (index_origin.small && crosses) index_origin = {.number = kTable, .small = true};
     }
     return {base_origin, index_origin};
   }
@@ -207,9 +211,10 @@ PageGroups::PageGroups(const Region& region, const RegionGraph& graph, bool enab
   for (const auto& [use, key] : by_use) {
     const int number = static_cast<int>(groups_.size());
     Group& group = groups_.emplace_back();
+    group.table = key.second == kTable;
     for (const Member& member : members[key]) {
       const ir::Block& block = region.blocks[member.block];
-      of_access_[member.block][member.access] = {number, member.refreshes};
+      of_access_[member.block][member.access] = {number, member.refreshes, group.table};
       join(group, block, block.code[member.access]);
     }
   }

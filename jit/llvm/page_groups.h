@@ -21,6 +21,8 @@ class PageGroups {
     // The address is a new one, on no path known to be near the last: asking for the group's page first would be a
     // branch that the host mispredicts. The access asks the TLB, and the group remembers the answer.
     bool refreshes = false;
+    // Into a table that begins in one page and ends in the next: the group keeps both.
+    bool table = false;
   };
 
   PageGroups(const Region& region, const RegionGraph& graph, bool enabled);
@@ -32,6 +34,7 @@ class PageGroups {
   struct Group {
     unsigned maximum_size = 0;  // bytes, of its accesses
     bool reads = false, writes = false;
+    bool table = false;
   };
   const std::vector<Group>& groups() const { return groups_; }
 

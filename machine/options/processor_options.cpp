@@ -93,7 +93,8 @@ void read_translator_settings(AcceleratorOptions& accelerator, const std::string
   accelerator.report = list.take("report").value_or(accelerator.report);
   if (const auto file = list.take("symbols")) jit.symbols = read_symbols(option, *file);
   std::string possible =
-      "llvm, llvm-threshold, llvm-limit, llvm-threads, llvm-share, llvm-passes, llvm-fast-code, loop-heads, page-cache, baseline, "
+      "llvm, llvm-threshold, llvm-limit, llvm-threads, llvm-share, llvm-passes, llvm-fast-code, loop-heads, "
+      "page-cache, baseline, "
       "tb-size, threshold, limit, block-length, links, exit-flags, symbols, timing, count, report";
   for (const jit::opt::Pass& pass : jit::opt::passes()) {
     jit.passes.*pass.enabled = list.take_switch(pass.name).value_or(jit.passes.*pass.enabled);

@@ -22,8 +22,9 @@ struct LlvmRig : TranslationRig {
   explicit LlvmRig(const LlvmOptions& options = {})
       : compiler(make_llvm_compiler(layout(), entries, llvm_services(), options)) {}
 
-  void compile(std::vector<ir::Block> blocks) {
-    region = compiler->compile({std::move(blocks)}, [this](size_t, int32_t target) { return link_cell(target); });
+  void compile(std::vector<ir::Block> blocks) { compile(Region{.blocks = std::move(blocks)}); }
+  void compile(const Region& what) {
+    region = compiler->compile(what, [this](size_t, int32_t target) { return link_cell(target); });
     ASSERT_NE(region, nullptr) << compiler->refusal();
   }
   void run(std::vector<ir::Block> blocks) {
@@ -335,6 +336,74 @@ TEST_P(Loop, TakesNoMisalignedAddressForASlowPage) {
     EXPECT_EQ(rig.offset(), 0x10u);
     EXPECT_EQ(rig.slow_host_addresses, round);
   }
+}
+
+// RAX = sum of the 256 numbers of four bytes at RDI, through indices that are known to be below 256.
+Region table_loop(uint64_t table) {
+  Region region{.blocks = {block_at(0x10,
+                                    "%0 = get_register rcx\n %1 = constant.i64 1\n %2 = subtract.i64 %0, %1\n"
+                                    "%3 = constant.i64 255\n %4 = and.i64 %2, %3\n %5 = get_register rdi\n"
+                                    "%6 = address.i64 %5, %4, 4, 0x0\n %7 = load.i32 %6\n %8 = zero_extend.i64 %7\n"
+                                    "%9 = get_register rax\n %10 = add.i64 %9, %8\n set_register rax, %10\n"
+                                    "set_register rcx, %2\n %13 = constant.i64 0\n"
+                                    "%14 = compare ne, %2, %13\n branch %14, 0x10, 0x40")}};
+  region.registers[cpu::kRdi] = table;
+  return region;
+}
+
+// kMemory's second page lies behind its third in the host's memory.
+void scatter_pages(LlvmRig& rig) {
+  for (const unsigned page : {0, 1}) {
+    const uint64_t linear = TranslationRig::kMemory + page * 0x1000u;
+    const uint8_t* const host = rig.memory.data() + page * 0x3000u;
+    *cpu::tlb_entry(rig.tlb.data(), linear) = {
+        .read = linear, .write = linear, .addend = reinterpret_cast<uintptr_t>(host) - linear};
+  }
+}
+
+TEST_P(Loop, ReadsATableThatLiesInTwoPages) {
+  constexpr uint64_t kTable = TranslationRig::kMemory + 0xE00;
+  LlvmRig rig(options());
+  scatter_pages(rig);
+  for (uint64_t i = 0; i < 128; ++i) rig.write<uint32_t>(kTable + i * 4, 1000);
+  for (uint64_t i = 128; i < 256; ++i) rig.write<uint32_t>(kTable + 0x2000 + i * 4, 1);
+  rig.compile(table_loop(kTable));
+  rig.reg(cpu::kRdi) = kTable;
+  rig.reg(cpu::kRcx) = 256 * 3;
+  rig.enter(rig.region->entry());
+  EXPECT_EQ(rig.reg(cpu::kRax), 3u * 128 * 1001);
+  EXPECT_EQ(rig.slow_loads, 0u);
+}
+
+TEST_P(Loop, ReadsSlowlyWhatLiesInBothPagesOfATable) {
+  constexpr uint64_t kTable = TranslationRig::kMemory + 0xE01;
+  LlvmRig rig(options());
+  scatter_pages(rig);
+  rig.compile(table_loop(kTable));
+  rig.reg(cpu::kRdi) = kTable;
+  rig.reg(cpu::kRcx) = 256 * 3;
+  rig.enter(rig.region->entry());
+  EXPECT_EQ(rig.slow_loads, 3u);
+}
+
+// The loop comes round with other flags than it is entered with; an access in front of the comparison shows them.
+TEST_P(Loop, ShowsTheFlagsOfItsEndAtAnAccess) {
+  LlvmRig rig(options());
+  rig.fills_tlb = false;
+  std::vector<uint64_t> seen;
+  rig.load = [&](uint64_t, uint32_t) {
+    seen.push_back(cpu::arithmetic_flags(rig.at_slow_path.flags));
+    return uint64_t{0};
+  };
+  cpu::set_arithmetic_flags(rig.state.cpu.flags, cpu::rflags::kCf | cpu::rflags::kOf);
+  rig.reg(cpu::kRcx) = 3;
+  rig.run({block_at(0x10,
+                    "%0 = get_register rsi\n %1 = load.i64 %0\n %2 = get_register rcx\n %3 = constant.i64 1\n"
+                    "%4 = subtract.i64 %2, %3\n set_flags subtract, %2, %3\n set_register rcx, %4\n"
+                    "%7 = condition ne\n branch %7, 0x10, 0x40")});
+  using namespace cpu::rflags;
+  EXPECT_EQ(seen, (std::vector<uint64_t>{kCf | kOf, 0, 0}));
+  EXPECT_EQ(cpu::arithmetic_flags(rig.state.cpu.flags), kZf | kPf);
 }
 
 INSTANTIATE_TEST_SUITE_P(PageCache, Loop, testing::Bool());
