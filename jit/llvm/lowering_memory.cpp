@@ -164,27 +164,29 @@ Value* Lowering::look_up_in_table(const Access& access) {
   return address;
 }
 
-// Keeps both pages, where the TLB has them.
+// Keeps both pages, or the first one, as far as the TLB has them.
 void Lowering::refresh_table(const Access& access) {
   const GroupSlots& slots = groups_[static_cast<size_t>(access.group.group)];
   const PageGroups::Group& group = page_groups_.groups()[static_cast<size_t>(access.group.group)];
+  constexpr uint64_t kPage = kPageOffset + 1;
   Value* const page = builder_.CreateAnd(access.base, ~kPageOffset);
-  Value* const next = builder_.CreateAdd(page, builder_.getInt64(kPageOffset + 1));
   Value* good = builder_.getTrue();
-  auto require = [&](Value* entry, size_t tag, Value* linear) {
-    good = builder_.CreateAnd(good, builder_.CreateICmpEQ(tlb_field(entry, tag), linear));
-  };
-  auto memory_of = [&](Value* linear) {
+  Value* limit = builder_.getInt64(0);
+  auto add_page = [&](uint64_t distance, Value* slot) {
+    Value* const linear = builder_.CreateAdd(page, builder_.getInt64(distance));
     Value* const entry = tlb_entry(linear);
-    if (group.reads) require(entry, offsetof(cpu::TlbEntry, read), linear);
-    if (group.writes) require(entry, offsetof(cpu::TlbEntry, write), linear);
-    return builder_.CreateAdd(page, tlb_field(entry, offsetof(cpu::TlbEntry, addend)));
+    auto require = [&](size_t tag) {
+      good = builder_.CreateAnd(good, builder_.CreateICmpEQ(tlb_field(entry, tag), linear));
+    };
+    if (group.reads) require(offsetof(cpu::TlbEntry, read));
+    if (group.writes) require(offsetof(cpu::TlbEntry, write));
+    builder_.CreateStore(builder_.CreateAdd(page, tlb_field(entry, offsetof(cpu::TlbEntry, addend))), slot);
+    limit = builder_.CreateSelect(good, builder_.getInt64(distance + kPage), limit);
   };
-  builder_.CreateStore(memory_of(page), slots.memory);
-  builder_.CreateStore(memory_of(next), slots.behind);
+  add_page(0, slots.memory);
+  add_page(kPage, slots.behind);
+  builder_.CreateStore(limit, slots.limit);
   builder_.CreateStore(builder_.CreateNeg(page), slots.minus_page);
-  Value* const limit = builder_.getInt64(2 * (kPageOffset + 1));
-  builder_.CreateStore(builder_.CreateSelect(good, limit, builder_.getInt64(0)), slots.limit);
 }
 
 Value* Lowering::load_slot(Value* slot) { return builder_.CreateLoad(builder_.getInt64Ty(), slot); }
