@@ -50,6 +50,7 @@ Machine::Machine(const PreparedPc& prepared) : config_(prepared.config) {
 
 // Whoever could still send a message stops first: the processors, then the event loop.
 Machine::~Machine() {
+  monitors_->end_dump();
   send_to_all(VcpuThread::Pause{});
   wait_all_paused();
   loop_.stop();
@@ -148,33 +149,49 @@ void Machine::let_processors_run() {
 }
 
 void Machine::while_paused(const Task& task) {
-  while_processors_stand([&] {
+  pause_processors();
+  {
     std::lock_guard lock(device_lock_);
     engine_->store_devices();
     task();
-  });
-}
-
-void Machine::while_processors_stand(const Task& task) {
-  pause_processors();
-  task();
+  }
   let_processors_run();
 }
 
+void Machine::hold() {
+  held_ = true;
+  actions_after_hold_.clear();
+  if (state_ != RunState::Running) return;
+  actions_after_hold_ = actions_;
+  stop_as(RunState::SaveVm);
+}
+
+void Machine::end_hold() {
+  held_ = false;
+  if (!actions_after_hold_.empty()) go_on(std::exchange(actions_after_hold_, {}));
+}
+
 void Machine::stop_as(RunState state) {
+  if (state_ == RunState::SaveVm) {
+    actions_after_hold_.clear();
+    state_ = state;
+    return tell_debugger(true);
+  }
   if (state_ != RunState::Running) return;
   pause_processors();
-  drop_requests(Request::Kind::Pause);
+  // What gdb is to be told while the machine is held is told afterwards.
+  if (state != RunState::SaveVm) drop_requests(Request::Kind::Pause);
   {
     std::lock_guard lock(device_lock_);
     stop_time();
   }
   state_ = state;
   emit({MachineEvent::Kind::Stop});
-  tell_debugger(true);
+  if (state != RunState::SaveVm) tell_debugger(true);
 }
 
 Machine::Resumption Machine::resume() {
+  if (held_) return Resumption::Held;
   if (state_ == RunState::Shutdown) return Resumption::NeedsReset;
   if (state_ == RunState::Running) return Resumption::Runs;
   {
@@ -270,8 +287,9 @@ void Machine::reset(Cause cause) {
   }
   wait_all_paused();
   emit({MachineEvent::Kind::Reset, cause});
-  if (state_ != RunState::Running) state_ = RunState::Prelaunch;
+  if (state_ != RunState::Running && state_ != RunState::SaveVm) state_ = RunState::Prelaunch;
   actions_.assign(threads_.size(), ResumeAction::Run);
+  if (!actions_after_hold_.empty()) actions_after_hold_ = actions_;
   let_processors_run();
 }
 
@@ -330,7 +348,7 @@ void Machine::replace_engine(EngineChoice& other) {
 // --- The debugger ----------------------------------------------------------------------------------------------------
 
 void Machine::pause_for_debugger() {
-  if (state_ == RunState::Running) {
+  if (state_ == RunState::Running || state_ == RunState::SaveVm) {
     stop_as(RunState::Paused);
   } else {
     tell_debugger(false);
@@ -341,6 +359,8 @@ void Machine::resume_from_debugger(const std::vector<ResumeAction>& actions) {
   if (state_ == RunState::Running) return;
   if (state_ == RunState::Shutdown) {
     tell_debugger(false);
+  } else if (held_) {
+    actions_after_hold_ = actions;
   } else {
     go_on(actions);
   }

@@ -34,6 +34,7 @@ enum class RunState : uint8_t {
   Running,
   Paused,    // told to stop
   Shutdown,  // powered off with -no-shutdown: only a reset leads on
+  SaveVm,    // would run, but for hold()
 };
 
 // Who wanted a reset or the end.
@@ -90,15 +91,17 @@ class Machine {
   const MachineConfig& config() const { return config_; }
   // Runs `task` while no processor executes, with the device lock held; then the guest goes on as before.
   void while_paused(const Task& task);
-  // The same without the lock, for what takes its time: clocks and devices go on meanwhile.
-  void while_processors_stand(const Task& task);
+  // For what takes its time: the guest stands still, and its clock with it, until end_hold(). Where it ran before it
+  // goes on then, unless it is powered off or gdb stops it meanwhile. Not while held, as stop().
+  void hold();
+  void end_hold();
   // Another engine (interp, jit, kvm) goes on with the guest, running or not. Where it cannot, the guest stays with its
   // engine; throws OptionError, std::system_error.
   void exchange_engine(std::string_view name);
   // The guest stands still, and its clock with it.
   void stop() { stop_as(RunState::Paused); }
   // What became of the wish to go on. The debugger goes on by itself where it has stopped the guest.
-  enum class Resumption : uint8_t { Runs, NeedsReset, HeldByDebugger };
+  enum class Resumption : uint8_t { Runs, NeedsReset, HeldByDebugger, Held };
   Resumption resume();
   // The power button.
   void press_power_button();
@@ -149,6 +152,8 @@ class Machine {
   std::atomic<RunState> state_ = RunState::Prelaunch;  // set by the owner's thread
   // Owner's thread only, as the next one.
   std::vector<ResumeAction> actions_;  // what the processors do while the guest runs, one each
+  bool held_ = false;
+  std::vector<ResumeAction> actions_after_hold_;  // empty: the guest does not run then
   std::vector<std::function<void(const MachineEvent&)>> listeners_;
   std::recursive_mutex device_lock_;
   devices::EventLoop loop_{device_lock_};

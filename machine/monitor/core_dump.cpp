@@ -1,14 +1,9 @@
 #include "machine/monitor/core_dump.h"
 
 #include <elf.h>
-#include <fmt/format.h>
 #include <sys/procfs.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstdio>
 #include <cstring>
 #include <memory>
 #include <mutex>
@@ -166,46 +161,21 @@ Elf64_Ehdr file_header(size_t segments) {
   return header;
 }
 
-// A file that goes away again unless it is finished; a pipe or a device stays.
-class OutputFile {
- public:
-  explicit OutputFile(const std::string& path) : path_(path), file_(std::fopen(path.c_str(), "wb"), &std::fclose) {
-    if (file_ == nullptr) fail("cannot create");
-  }
-  OutputFile(const OutputFile&) = delete;
-  OutputFile& operator=(const OutputFile&) = delete;
-  ~OutputFile() {
-    struct stat status{};
-    if (file_ != nullptr && fstat(fileno(file_.get()), &status) == 0 && S_ISREG(status.st_mode)) unlink(path_.c_str());
-  }
-
-  void write(const void* data, size_t size) {
-    if (std::fwrite(data, 1, size, file_.get()) != size) fail("cannot write");
-  }
-  void finish() {
-    if (std::fflush(file_.get()) != 0) fail("cannot write");
-    file_.reset();
-  }
-
- private:
-  [[noreturn]] void fail(const char* what) const {
-    throw MonitorError(fmt::format("{} '{}': {}", what, path_, std::strerror(errno)));
-  }
-
-  std::string path_;
-  std::unique_ptr<std::FILE, int (*)(std::FILE*)> file_;
-};
+}  // namespace
 
 // All but the RAM itself.
-struct CoreFile {
+struct CoreContents {
   Elf64_Ehdr header{};
   std::vector<Elf64_Phdr> segments;  // the notes' first
   std::vector<Note> notes;
   std::vector<RamRun> runs;
 };
 
-CoreFile describe(PcBoard& board, CoreAddresses addresses, CoreRange range) {
-  CoreFile core;
+namespace {
+
+CoreContents describe(PcBoard& board, CoreAddresses addresses, CoreRange range) {
+  std::lock_guard lock(board.services.device_lock);
+  CoreContents core;
   for (unsigned index = 0; index < board.processors.size(); ++index) {
     core.notes.push_back({.status = processor_status(*board.processors[index], index)});
   }
@@ -232,32 +202,47 @@ CoreFile describe(PcBoard& board, CoreAddresses addresses, CoreRange range) {
   return core;
 }
 
-// By pieces, each as devices have left it at one moment.
-void write_ram(OutputFile& file, std::span<const uint8_t> ram, std::recursive_mutex& device_lock) {
-  constexpr size_t kPiece = 1 << 20;  // bytes
-  std::vector<uint8_t> piece;
-  for (size_t done = 0; done < ram.size(); done += piece.size()) {
-    const auto next = ram.subspan(done, std::min(kPiece, ram.size() - done));
-    {
-      std::lock_guard lock(device_lock);
-      piece.assign(next.begin(), next.end());
-    }
-    file.write(piece.data(), piece.size());
-  }
-}
-
 }  // namespace
 
-void write_core_dump(PcBoard& board, const std::string& path, CoreAddresses addresses, CoreRange range) {
-  std::unique_lock lock(board.services.device_lock);
-  const CoreFile core = describe(board, addresses, range);
-  lock.unlock();
-  OutputFile file(path);
-  file.write(&core.header, sizeof(core.header));
-  file.write(core.segments.data(), core.segments.size() * sizeof(Elf64_Phdr));
-  file.write(core.notes.data(), core.notes.size() * sizeof(Note));
-  for (const RamRun& run : core.runs) write_ram(file, run.bytes, board.services.device_lock);
-  file.finish();
+CoreDump::CoreDump(PcBoard& board, const CoreRequest& request, std::function<void()> done)
+    : board_(board),
+      contents_(std::make_unique<CoreContents>(describe(board, request.addresses, request.range))),
+      file_(request.path) {
+  for (const RamRun& run : contents_->runs) total_ += run.bytes.size();
+  thread_ = std::thread([this, done = std::move(done)] {
+    try {
+      write();
+    } catch (const MonitorError& error) {
+      error_ = error.what();
+    }
+    done();
+  });
+}
+
+CoreDump::~CoreDump() {
+  file_.cancel();
+  thread_.join();
+}
+
+// RAM by pieces, each as devices have left it at one moment.
+void CoreDump::write() {
+  constexpr size_t kPiece = 1 << 20;  // bytes
+  file_.write(&contents_->header, sizeof(contents_->header));
+  file_.write(contents_->segments.data(), contents_->segments.size() * sizeof(Elf64_Phdr));
+  file_.write(contents_->notes.data(), contents_->notes.size() * sizeof(Note));
+  std::vector<uint8_t> piece;
+  for (const RamRun& run : contents_->runs) {
+    for (size_t done = 0; done < run.bytes.size(); done += piece.size()) {
+      const auto next = run.bytes.subspan(done, std::min(kPiece, run.bytes.size() - done));
+      {
+        std::lock_guard lock(board_.services.device_lock);
+        piece.assign(next.begin(), next.end());
+      }
+      file_.write(piece.data(), piece.size());
+      completed_ += piece.size();
+    }
+  }
+  file_.finish();
 }
 
 }  // namespace calco::machine

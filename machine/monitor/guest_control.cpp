@@ -1,5 +1,7 @@
 #include "machine/monitor/guest_control.h"
 
+#include <fmt/format.h>
+
 #include <exception>
 #include <mutex>
 #include <stdexcept>
@@ -22,14 +24,23 @@ std::string_view GuestControl::status() const {
       return "paused";
     case RunState::Shutdown:
       return "shutdown";
+    case RunState::SaveVm:
+      return "save-vm";
   }
   return "internal-error";
+}
+
+void GuestControl::stop() {
+  refuse_during_dump();
+  machine_.stop();
 }
 
 void GuestControl::resume() {
   switch (machine_.resume()) {
     case Machine::Resumption::Runs:
       return;
+    case Machine::Resumption::Held:
+      return refuse_during_dump();
     case Machine::Resumption::NeedsReset:
       throw MonitorError("Resetting the Virtual Machine is required");
     case Machine::Resumption::HeldByDebugger:
@@ -75,16 +86,55 @@ std::vector<CharacterDevices::Entry> GuestControl::character_devices() {
   return machine_.board().character_devices->list();
 }
 
-void GuestControl::dump_memory(const std::string& path, CoreAddresses addresses, CoreRange range) {
-  std::exception_ptr failure;
-  machine_.while_processors_stand([&] {
-    try {
-      write_core_dump(machine_.board(), path, addresses, range);
-    } catch (...) {
-      failure = std::current_exception();
-    }
-  });
-  if (failure) std::rethrow_exception(failure);
+// --- Core dumps ------------------------------------------------------------------------------------------------------
+
+std::string_view DumpState::name() const {
+  switch (status) {
+    case Status::None:
+      return "none";
+    case Status::Active:
+      return "active";
+    case Status::Completed:
+      return "completed";
+    case Status::Failed:
+      return "failed";
+  }
+  return "";
+}
+
+void refuse_dump_format(std::string_view format) {
+  throw MonitorError(fmt::format("{} is not available; makedumpfile makes it of an elf core", format));
+}
+
+void GuestControl::refuse_during_dump() const {
+  if (dump_ != nullptr) throw MonitorError("There is a dump in process, please wait.");
+}
+
+void GuestControl::begin_dump(const CoreRequest& request) {
+  refuse_during_dump();
+  machine_.hold();
+  try {
+    dump_ = std::make_unique<CoreDump>(machine_.board(), request, [this] { machine_.post([this] { finish_dump(); }); });
+  } catch (...) {
+    machine_.end_hold();
+    throw;
+  }
+}
+
+void GuestControl::finish_dump() {
+  last_dump_ = {.status = dump_->error().empty() ? DumpState::Status::Completed : DumpState::Status::Failed,
+                .completed = dump_->completed(),
+                .total = dump_->total(),
+                .error = dump_->error()};
+  dump_.reset();
+  if (dump_observer_) dump_observer_(last_dump_);
+  machine_.end_hold();
+  if (dump_listener_) std::exchange(dump_listener_, {})(last_dump_);
+}
+
+DumpState GuestControl::dump_state() const {
+  if (dump_ == nullptr) return last_dump_;
+  return {.status = DumpState::Status::Active, .completed = dump_->completed(), .total = dump_->total(), .error = {}};
 }
 
 std::string GuestControl::read_processor(unsigned index, const std::function<std::string(cpu::Cpu&)>& read) {

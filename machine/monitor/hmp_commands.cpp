@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 #include "machine/core/log.h"
 #include "machine/monitor/expression.h"
@@ -61,8 +62,9 @@ std::span<const HmpCommands::Command> HmpCommands::commands() {
       {"accel", "", "[interp|jit|kvm]", "the engine that goes on with the guest; alone: which one runs", 0, 1, false,
        &HmpCommands::accelerator},
       {"cpu", "", "index", "the processor that other commands show", 1, 1, false, &HmpCommands::select_processor},
-      {"dump-guest-memory", "", "[-p] file [begin length]", "ELF core for gdb and crash; -p: linear addresses", 1, 4,
-       false, &HmpCommands::dump_guest_memory},
+      {"dump-guest-memory", "", "[-p] [-d] file [begin length]",
+       "ELF core for gdb and crash; -p: linear addresses; -d: in the background", 1, 5, false,
+       &HmpCommands::dump_guest_memory},
   };
   return kCommands;
 }
@@ -82,6 +84,7 @@ std::span<const HmpCommands::Topic> HmpCommands::topics() {
       {"pic", "", "8259s and I/O APIC", &HmpCommands::show_pic},
       {"lapic", "[apic-id]", "local APIC of the current processor or of another", &HmpCommands::show_local_apic},
       {"chardev", "", "character back ends", &HmpCommands::show_character_devices},
+      {"dump", "", "how far the latest core dump is", &HmpCommands::show_dump},
       {"name", "", "what -name says", &HmpCommands::show_name},
       {"version", "", "version of Calco", &HmpCommands::show_version},
   };
@@ -125,12 +128,15 @@ HmpCommands::Arguments HmpCommands::split(std::string_view text, bool takes_form
   return arguments;
 }
 
-std::string HmpCommands::execute(std::string_view line) {
+void HmpCommands::execute(std::string_view line, Answer answer) {
+  answer_ = std::move(answer);
+  std::string text;
   try {
-    return run(trimmed(line));
+    text = run(trimmed(line));
   } catch (const MonitorError& error) {
-    return fmt::format("{}\n", error.what());
+    text = fmt::format("{}\n", error.what());
   }
+  if (answer_) std::exchange(answer_, {})(text);
 }
 
 std::string HmpCommands::run(std::string_view line) {
@@ -281,23 +287,50 @@ std::string HmpCommands::select_processor(const Arguments& arguments) {
   return {};
 }
 
+namespace {
+
+// QEMU's letters for formats that Calco does not write.
+std::string_view other_format(std::string_view option) {
+  constexpr std::pair<std::string_view, std::string_view> kFormats[] = {
+      {"-z", "kdump-zlib"}, {"-l", "kdump-lzo"}, {"-s", "kdump-snappy"}, {"-w", "win-dmp"}};
+  const auto found = std::ranges::find(kFormats, option, &std::pair<std::string_view, std::string_view>::first);
+  return found == std::end(kFormats) ? std::string_view{} : found->second;
+}
+
+}  // namespace
+
 std::string HmpCommands::dump_guest_memory(const Arguments& arguments) {
-  const bool paging = arguments.words[0] == "-p";
-  const auto words = std::span(arguments.words).subspan(paging ? 1 : 0);
-  const bool option = !words.empty() && words[0].starts_with('-');
-  if ((words.size() != 1 && words.size() != 3) || option) {
-    throw MonitorError("usage: dump-guest-memory [-p] file [begin length]");
+  CoreRequest request;
+  bool detached = false;
+  auto words = std::span(arguments.words);
+  for (; !words.empty() && words[0].starts_with('-'); words = words.subspan(1)) {
+    if (words[0] == "-p") {
+      request.addresses = CoreAddresses::Linear;
+    } else if (words[0] == "-d") {
+      detached = true;
+    } else if (const std::string_view format = other_format(words[0]); !format.empty()) {
+      refuse_dump_format(format);
+    } else {
+      throw MonitorError(fmt::format("dump-guest-memory has no option '{}'", words[0]));
+    }
   }
-  CoreRange range;
+  if (words.size() != 1 && words.size() != 3) {
+    throw MonitorError("usage: dump-guest-memory [-p] [-d] file [begin length]");
+  }
   if (words.size() == 3) {
     const auto begin = parse_number(words[1]);
     const auto length = parse_number(words[2]);
     if (!begin || !length || *length == 0 || *begin + (*length - 1) < *begin) {
       throw MonitorError(fmt::format("'{} {}' is no range of addresses", words[1], words[2]));
     }
-    range = {*begin, *begin + (*length - 1)};
+    request.range = {*begin, *begin + (*length - 1)};
   }
-  guest_.dump_memory(words[0], paging ? CoreAddresses::Linear : CoreAddresses::Physical, range);
+  request.path = words[0];
+  guest_.begin_dump(request);
+  if (detached) return {};
+  guest_.when_dumped([answer = std::exchange(answer_, {})](const DumpState& state) {
+    answer(state.error.empty() ? std::string() : state.error + '\n');
+  });
   return {};
 }
 

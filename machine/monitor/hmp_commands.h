@@ -1,6 +1,7 @@
 // The commands of the human monitor.
 #pragma once
 
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -19,8 +20,11 @@ class HmpCommands {
   // `guest` outlives it.
   explicit HmpCommands(GuestControl& guest, unsigned processor = 0) : guest_(guest), processor_(processor) {}
 
-  // What the command prints, lines ended by \n; a mistake is one line. Never throws MonitorError.
-  std::string execute(std::string_view line);
+  // Calls `answer` once with what the command prints, lines ended by \n; a mistake is one line. Never throws
+  // MonitorError. A command that takes its time answers later, on the same thread, and the object is not needed any
+  // more.
+  using Answer = std::function<void(const std::string& text)>;
+  void execute(std::string_view line, Answer answer);
 
  private:
   // A command's words: "x/4xw $rip + 8" has the format "4xw", the rest "$rip + 8", and three words.
@@ -88,9 +92,11 @@ class HmpCommands {
   std::string show_character_devices(const std::string& argument);
   std::string show_name(const std::string& argument);
   std::string show_version(const std::string& argument);
+  std::string show_dump(const std::string& argument);
 
   GuestControl& guest_;
   unsigned processor_;
+  Answer answer_;  // while a command runs; empty where it answers later
 };
 
 }  // namespace calco::machine

@@ -27,7 +27,7 @@ void HmpSession::take(uint8_t byte) {
   const std::optional<std::string> line = editor_.type(byte, echo);
   send(echo);
   if (!line) return;
-  run_command<std::string>([this, text = *line] { return commands_.execute(text); },
+  run_command<std::string>([this, text = *line](const Finish<std::string>& finish) { commands_.execute(text, finish); },
                            [this](const std::string& output) {
                              send(terminal_text(output));
                              send(kPrompt);

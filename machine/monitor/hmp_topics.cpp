@@ -198,6 +198,16 @@ std::string HmpCommands::show_character_devices(const std::string&) {
   return text;
 }
 
+std::string HmpCommands::show_dump(const std::string&) {
+  const DumpState state = guest_.dump_state();
+  std::string text = fmt::format("Status: {}\n", state.name());
+  if (state.status == DumpState::Status::Active) {
+    text += fmt::format("Finished: {:.2f} %\n",
+                        100.0 * static_cast<double>(state.completed) / static_cast<double>(state.total));
+  }
+  return text;
+}
+
 std::string HmpCommands::show_name(const std::string&) {
   const std::string& name = guest_.machine().config().name;
   return name.empty() ? std::string() : name + '\n';

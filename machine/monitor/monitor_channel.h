@@ -49,19 +49,22 @@ class MonitorChannel : private devices::CharacterFrontEnd {
   bool output_has_room() const { return output_.size() < kOutputLimit; }
   // A command runs, perhaps one of a connection that has ended.
   bool busy() const { return busy_; }
-  // Runs `command` on the machine's thread without the device lock; then `answer` with its result and the lock, unless
-  // the connection has ended meanwhile. Input goes on after that. Not while busy().
+  // Runs `command` on the machine's thread without the device lock. It calls the function that it is given once with
+  // its result, there too, at once or later. Then `answer` gets that with the lock, unless the connection has ended
+  // meanwhile, and input goes on. Not while busy().
   template <typename Result>
-  void run_command(std::function<Result()> command, std::function<void(Result)> answer) {
+  using Finish = std::function<void(const Result&)>;
+  template <typename Result>
+  void run_command(std::function<void(const Finish<Result>&)> command, Finish<Result> answer) {
     busy_ = true;
-    machine_.post([this, command = std::move(command), answer = std::move(answer), connection = connection_] {
-      Result result = command();
+    Finish<Result> finish = [this, answer = std::move(answer), connection = connection_](const Result& result) {
       std::lock_guard lock(machine_.loop().device_lock());
       busy_ = false;
-      if (connection == connection_) answer(std::move(result));
+      if (connection == connection_) answer(result);
       command_done();
       take_waiting();
-    });
+    };
+    machine_.post([command = std::move(command), finish = std::move(finish)] { command(finish); });
   }
 
   Machine& machine_;

@@ -36,14 +36,24 @@ std::string_view reason(const MachineEvent& event) {
   return "none";
 }
 
-Json event_message(const MachineEvent& event) {
+Json event_message(std::string_view name) {
   using namespace std::chrono;
   const auto now = duration_cast<microseconds>(system_clock::now().time_since_epoch()).count();
-  Json message = {{"timestamp", {{"seconds", now / 1'000'000}, {"microseconds", now % 1'000'000}}},
-                  {"event", event_name(event.kind)}};
+  return {{"timestamp", {{"seconds", now / 1'000'000}, {"microseconds", now % 1'000'000}}}, {"event", name}};
+}
+
+Json event_message(const MachineEvent& event) {
+  Json message = event_message(event_name(event.kind));
   if (event.kind == MachineEvent::Kind::Reset || event.kind == MachineEvent::Kind::Shutdown) {
     message["data"] = {{"guest", event.cause == Cause::Guest}, {"reason", reason(event)}};
   }
+  return message;
+}
+
+Json event_message(const DumpState& dump) {
+  Json message = event_message("DUMP_COMPLETED");
+  message["data"]["result"] = qmp_dump_result(dump);
+  if (!dump.error.empty()) message["data"]["error"] = dump.error;
   return message;
 }
 
@@ -58,7 +68,8 @@ Monitors::Monitors(Machine& machine) : machine_(machine), guest_(machine) {
     const std::string label = "compat_monitor" + std::to_string(terminals_.size() + programs_.size());
     add(options, *devices.connect(options.option, options.backend, label));
   }
-  machine.add_event_listener([this](const MachineEvent& event) { tell(event); });
+  machine.add_event_listener([this](const MachineEvent& event) { tell(event_message(event)); });
+  guest_.set_dump_observer([this](const DumpState& dump) { tell(event_message(dump)); });
 }
 
 void Monitors::add(const MonitorOptions& options, devices::CharacterBackend& backend) {
@@ -69,10 +80,9 @@ void Monitors::add(const MonitorOptions& options, devices::CharacterBackend& bac
   }
 }
 
-void Monitors::tell(const MachineEvent& event) {
-  const Json message = event_message(event);
+void Monitors::tell(const Json& event) {
   std::lock_guard lock(machine_.loop().device_lock());
-  for (const auto& program : programs_) program->send_event(message);
+  for (const auto& program : programs_) program->send_event(event);
 }
 
 }  // namespace calco::machine

@@ -18,9 +18,12 @@ class Monitors {
   // Throws OptionError where a character device cannot be had.
   explicit Monitors(Machine& machine);
 
+  // Breaks off a core dump that is being written. Before the destructor, without the device lock.
+  void end_dump() { guest_.end_dump(); }
+
  private:
   void add(const MonitorOptions& options, devices::CharacterBackend& backend);
-  void tell(const MachineEvent& event);
+  void tell(const Json& event);
 
   Machine& machine_;
   GuestControl guest_;

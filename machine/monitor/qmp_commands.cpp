@@ -3,6 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <exception>
+#include <stdexcept>
+#include <utility>
 
 #include "machine/monitor/hmp_commands.h"
 #include "machine/monitor/hmp_session.h"
@@ -12,6 +15,8 @@
 
 namespace calco::machine {
 namespace {
+
+constexpr const char* kElf = "elf";
 
 Json nothing() { return Json::object(); }
 
@@ -43,6 +48,10 @@ Json qmp_version() {
           {"package", "Calco " CALCO_VERSION}};
 }
 
+Json qmp_dump_result(const DumpState& state) {
+  return {{"status", state.name()}, {"completed", state.completed}, {"total", state.total}};
+}
+
 std::span<const QmpCommands::Command> QmpCommands::commands() {
   using namespace qmp;
   static constexpr Command kTable[] = {
@@ -64,6 +73,8 @@ std::span<const QmpCommands::Command> QmpCommands::commands() {
       {"inject-nmi", kNothing, kNothing, &QmpCommands::inject_nmi},
       {"send-key", kSendKeyArguments, kNothing, &QmpCommands::send_key},
       {"dump-guest-memory", kDumpArguments, kNothing, &QmpCommands::dump_guest_memory},
+      {"query-dump", kNothing, kDumpResult, &QmpCommands::query_dump},
+      {"query-dump-guest-memory-capability", kNothing, kDumpCapability, &QmpCommands::query_dump_capability},
       {"x-calco-set-accel", kEngineArguments, kNothing, &QmpCommands::set_accelerator},
   };
   return kTable;
@@ -77,7 +88,23 @@ const QmpCommands::Command& QmpCommands::find(const std::string& name) {
   return *found;
 }
 
-Json QmpCommands::execute(const std::string& name, const Json& arguments) {
+void QmpCommands::execute(const std::string& name, const Json& arguments, Answer answer) {
+  answer_ = std::move(answer);
+  Json value;
+  std::exception_ptr failure;
+  try {
+    value = run(name, arguments);
+  } catch (const std::runtime_error&) {
+    failure = std::current_exception();
+  }
+  if (!answer_) return;
+  std::exchange(answer_, {})([&] {
+    if (failure) std::rethrow_exception(failure);
+    return value;
+  });
+}
+
+Json QmpCommands::run(const std::string& name, const Json& arguments) {
   const Command& command = find(name);
   check_value(command.arguments, arguments);
   return (this->*command.run)(arguments);
@@ -85,7 +112,7 @@ Json QmpCommands::execute(const std::string& name, const Json& arguments) {
 
 Json QmpCommands::execute_out_of_band(const std::string& name, const Json& arguments) {
   if (!find(name).allows_out_of_band) throw QmpError(fmt::format("The command {} does not support OOB", name));
-  return execute(name, arguments);
+  return run(name, arguments);
 }
 
 // The session takes it for the negotiation; afterwards it is a mistake.
@@ -143,6 +170,7 @@ Json QmpCommands::query_schema(const Json&) {
   }
   for (const std::string_view event : {"STOP", "RESUME", "POWERDOWN"}) schema.add_event(event, qmp::kNothing);
   for (const std::string_view event : {"RESET", "SHUTDOWN"}) schema.add_event(event, qmp::kCauseData);
+  schema.add_event("DUMP_COMPLETED", qmp::kDumpCompletedData);
   return schema.take();
 }
 
@@ -179,7 +207,11 @@ Json QmpCommands::human_command(const Json& arguments) {
     throw QmpError("Parameter 'cpu-index' expects a CPU number");
   }
   HmpCommands commands(guest_, static_cast<unsigned>(index));
-  return terminal_text(commands.execute(arguments["command-line"].get<std::string>()));
+  commands.execute(arguments["command-line"].get<std::string>(),
+                   [answer = std::exchange(answer_, {})](const std::string& text) {
+                     answer([&text]() -> Json { return terminal_text(text); });
+                   });
+  return {};
 }
 
 Json QmpCommands::inject_nmi(const Json&) {
@@ -209,10 +241,23 @@ Json QmpCommands::dump_guest_memory(const Json& arguments) {
   if (!protocol.starts_with(kFile) || protocol.size() == kFile.size()) {
     throw QmpError("Parameter 'protocol' expects file:PATH");
   }
-  guest_.dump_memory(protocol.substr(kFile.size()),
-                     arguments["paging"].get<bool>() ? CoreAddresses::Linear : CoreAddresses::Physical,
-                     core_range(arguments));
+  const std::string format = arguments.value("format", std::string(kElf));
+  if (format != kElf) refuse_dump_format(format);
+  guest_.begin_dump({.path = protocol.substr(kFile.size()),
+                     .addresses = arguments["paging"].get<bool>() ? CoreAddresses::Linear : CoreAddresses::Physical,
+                     .range = core_range(arguments)});
+  if (arguments.value("detach", false)) return nothing();
+  guest_.when_dumped([answer = std::exchange(answer_, {})](const DumpState& state) {
+    answer([&state] {
+      if (!state.error.empty()) throw MonitorError(state.error);
+      return nothing();
+    });
+  });
   return nothing();
 }
+
+Json QmpCommands::query_dump(const Json&) { return qmp_dump_result(guest_.dump_state()); }
+
+Json QmpCommands::query_dump_capability(const Json&) { return {{"formats", {kElf}}}; }
 
 }  // namespace calco::machine

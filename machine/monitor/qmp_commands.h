@@ -1,6 +1,7 @@
 // The commands of QMP, one row each.
 #pragma once
 
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -15,15 +16,21 @@ constexpr int kQmpMajor = 7, kQmpMinor = 2, kQmpMicro = 0;
 
 // {"qemu": {...}, "package": "..."}.
 Json qmp_version();
+// {"status": ..., "completed": ..., "total": ...}.
+Json qmp_dump_result(const DumpState& state);
 
 class QmpCommands {
  public:
   // `guest` outlives it. Threads: as GuestControl.
   explicit QmpCommands(GuestControl& guest) : guest_(guest) {}
 
-  // The value of "return". `arguments` is an object. Throws QmpError and MonitorError.
-  Json execute(const std::string& name, const Json& arguments);
-  // The same for the commands that wait for nothing. Threads: any, with the device lock held.
+  // Gives the value of "return"; throws QmpError and MonitorError.
+  using Result = std::function<Json()>;
+  using Answer = std::function<void(const Result&)>;
+  // Calls `answer` once, perhaps later, on the same thread. `arguments` is an object.
+  void execute(const std::string& name, const Json& arguments, Answer answer);
+  // The value of "return" at once, of commands that wait for nothing. Throws QmpError and MonitorError. Threads: any,
+  // with the device lock held.
   Json execute_out_of_band(const std::string& name, const Json& arguments);
 
  private:
@@ -36,6 +43,7 @@ class QmpCommands {
   };
   static std::span<const Command> commands();
   static const Command& find(const std::string& name);
+  Json run(const std::string& name, const Json& arguments);
 
   Json qmp_capabilities(const Json& arguments);
   Json query_version(const Json& arguments);
@@ -55,9 +63,12 @@ class QmpCommands {
   Json inject_nmi(const Json& arguments);
   Json send_key(const Json& arguments);
   Json dump_guest_memory(const Json& arguments);
+  Json query_dump(const Json& arguments);
+  Json query_dump_capability(const Json& arguments);
   Json set_accelerator(const Json& arguments);
 
   GuestControl& guest_;
+  Answer answer_;  // while a command runs; empty where it answers later
 };
 
 }  // namespace calco::machine

@@ -140,10 +140,15 @@ void QmpSession::negotiate(const Json& request) {
 
 void QmpSession::begin(const Json& request) {
   run_command<Json>(
-      [this, request] {
-        return answer_or_error(request, [&] {
-          const Request parsed = parse_request(request, "execute");
-          return commands_.execute(parsed.command, parsed.arguments);
+      [this, request](const Finish<Json>& finish) {
+        Request parsed;
+        const Json checked = answer_or_error(request, [&] {
+          parsed = parse_request(request, "execute");
+          return Json::object();
+        });
+        if (checked.contains("error")) return finish(checked);
+        commands_.execute(parsed.command, parsed.arguments, [request, finish](const QmpCommands::Result& result) {
+          finish(answer_or_error(request, result));
         });
       },
       [this](const Json& answer) { send_message(answer); });

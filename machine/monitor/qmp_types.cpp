@@ -68,13 +68,12 @@ constexpr QmpType kKeyValue = tagged_object(kKeyMembers, "type", kKeyVariants);
 constexpr QmpType kKeyValues = array(kKeyValue);
 constexpr QmpMember kSendKeyMembers[] = {{"keys", &kKeyValues}, {"hold-time", &kInteger, true}};
 
-constexpr std::string_view kDumpFormats[] = {"elf"};
+constexpr std::string_view kDumpFormats[] = {"elf", "kdump-zlib", "kdump-lzo", "kdump-snappy", "win-dmp"};
 constexpr QmpType kDumpFormat = enumeration(kDumpFormats);
-constexpr QmpMember kDumpMembers[] = {{"paging", &kBoolean},
-                                      {"protocol", &kString},
-                                      {"begin", &kInteger, true},
-                                      {"length", &kInteger, true},
-                                      {"format", &kDumpFormat, true}};
+constexpr QmpType kDumpFormatList = array(kDumpFormat);
+constexpr QmpMember kDumpMembers[] = {{"paging", &kBoolean},       {"protocol", &kString},
+                                      {"detach", &kBoolean, true}, {"begin", &kInteger, true},
+                                      {"length", &kInteger, true}, {"format", &kDumpFormat, true}};
 
 constexpr std::string_view kEngines[] = {"interp", "jit", "kvm"};
 constexpr QmpType kEngine = enumeration(kEngines);
@@ -96,7 +95,7 @@ constexpr QmpMember kVersionTripleMembers[] = {{"major", &kInteger}, {"minor", &
 constexpr QmpType kVersionTriple = object(kVersionTripleMembers);
 constexpr QmpMember kVersionInfoMembers[] = {{"qemu", &kVersionTriple}, {"package", &kString}};
 
-constexpr std::string_view kRunStates[] = {"prelaunch", "running", "paused", "shutdown"};
+constexpr std::string_view kRunStates[] = {"prelaunch", "running", "paused", "shutdown", "save-vm"};
 constexpr QmpType kRunState = enumeration(kRunStates);
 constexpr QmpMember kStatusInfoMembers[] = {{"running", &kBoolean}, {"singlestep", &kBoolean}, {"status", &kRunState}};
 
@@ -122,6 +121,11 @@ constexpr QmpType kCharacterDevice = object(kCharacterDeviceMembers);
 constexpr QmpMember kCommandInfoMembers[] = {{"name", &kString}};
 constexpr QmpType kCommandInfo = object(kCommandInfoMembers);
 
+constexpr std::string_view kDumpStatuses[] = {"none", "active", "completed", "failed"};
+constexpr QmpType kDumpStatus = enumeration(kDumpStatuses);
+constexpr QmpMember kDumpResultMembers[] = {{"status", &kDumpStatus}, {"completed", &kInteger}, {"total", &kInteger}};
+constexpr QmpMember kDumpCapabilityMembers[] = {{"formats", &kDumpFormatList}};
+
 constexpr QmpMember kHumanReadableTextMembers[] = {{"human-readable-text", &kString}};
 
 }  // namespace
@@ -132,6 +136,8 @@ constexpr QmpType kNameInfo = object(kNameInfoMembers);
 constexpr QmpType kProcessors = array(kProcessor);
 constexpr QmpType kCharacterDevices = array(kCharacterDevice);
 constexpr QmpType kCommands = array(kCommandInfo);
+constexpr QmpType kDumpResult = object(kDumpResultMembers);
+constexpr QmpType kDumpCapability = object(kDumpCapabilityMembers);
 constexpr QmpType kHumanReadableText = object(kHumanReadableTextMembers);
 
 // --- The schema itself (QEMU's qapi/introspect.json) -----------------------------------------------------------------
@@ -198,9 +204,12 @@ constexpr std::string_view kCauses[] = {"host-qmp-quit", "host-qmp-system-reset"
 constexpr QmpType kCause = enumeration(kCauses);
 constexpr QmpMember kCauseMembers[] = {{"guest", &kBoolean}, {"reason", &kCause}};
 
+constexpr QmpMember kDumpCompletedMembers[] = {{"result", &kDumpResult}, {"error", &kString, true}};
+
 }  // namespace
 
 constexpr QmpType kCauseData = object(kCauseMembers);
+constexpr QmpType kDumpCompletedData = object(kDumpCompletedMembers);
 
 }  // namespace qmp
 

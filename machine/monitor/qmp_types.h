@@ -61,11 +61,14 @@ extern const QmpType kNameInfo;
 extern const QmpType kProcessors;
 extern const QmpType kCharacterDevices;
 extern const QmpType kCommands;
+extern const QmpType kDumpResult;
+extern const QmpType kDumpCapability;
 extern const QmpType kSchema;
 extern const QmpType kHumanReadableText;
 
 // Data of events.
 extern const QmpType kCauseData;
+extern const QmpType kDumpCompletedData;
 
 }  // namespace qmp
 }  // namespace calco::machine

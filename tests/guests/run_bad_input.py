@@ -213,6 +213,11 @@ def input_client_leaves_while_a_command_takes_its_time(guest):
     client.close()
     with open(pipe, "rb") as reader:
         reader.read(1000)  # and the reader leaves, too
+    monitor = Monitor(guest.monitor_path)
+    while monitor.command("info dump").startswith("Status: active"):
+        time.sleep(0.01)
+    expect(monitor.command("info dump"), "Status: failed")
+    monitor.socket.close()
 
 
 def input_client_leaves_while_events_are_sent(guest):
@@ -315,6 +320,8 @@ cpu x
 dump-guest-memory
 dump-guest-memory -p
 dump-guest-memory -q file
+dump-guest-memory -d
+dump-guest-memory -z file
 dump-guest-memory a b
 dump-guest-memory a b c
 dump-guest-memory a 0 0

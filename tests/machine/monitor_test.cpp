@@ -15,6 +15,7 @@
 #include "machine/monitor/monitor_error.h"
 #include "tests/cpu/cpu_fixture.h"
 #include "tests/machine/monitored_machine.h"
+#include "tests/machine/named_pipe.h"
 
 namespace calco::machine {
 namespace {
@@ -374,11 +375,23 @@ TEST_F(MonitorTest, DumpOfARangeHasNothingElse) {
   unlink(path.c_str());
 }
 
+TEST_F(MonitorTest, DumpInTheBackgroundIsFollowed) {
+  start();
+  EXPECT_EQ(command("info dump"), "Status: none\r\n");
+  const NamedPipe pipe(MonitoredMachine::path("core-pipe"));
+  EXPECT_EQ(command("dump-guest-memory -d " + pipe.path()), "");
+  EXPECT_EQ(command("info dump"), "Status: active\r\nFinished: 0.00 %\r\n");
+  EXPECT_EQ(command("info status"), "VM status: paused (save-vm)\r\n");
+  EXPECT_EQ(command("cont"), "There is a dump in process, please wait.\r\n");
+}
+
 TEST_F(MonitorTest, DumpRefusesRangesAndOptionsThatItHasNot) {
   start();
-  const std::string usage = "usage: dump-guest-memory [-p] file [begin length]\r\n";
+  const std::string usage = "usage: dump-guest-memory [-p] [-d] file [begin length]\r\n";
   EXPECT_EQ(command("dump-guest-memory -p"), usage);
-  EXPECT_EQ(command("dump-guest-memory -z file"), usage);
+  EXPECT_EQ(command("dump-guest-memory -q file"), "dump-guest-memory has no option '-q'\r\n");
+  EXPECT_EQ(command("dump-guest-memory -p -z file"),
+            "kdump-zlib is not available; makedumpfile makes it of an elf core\r\n");
   EXPECT_EQ(command("dump-guest-memory file 0"), usage);
   EXPECT_EQ(command("dump-guest-memory file 0 0"), "'0 0' is no range of addresses\r\n");
   EXPECT_EQ(command("dump-guest-memory file 0xe0000000 4096"), "there is no RAM at these addresses\r\n");

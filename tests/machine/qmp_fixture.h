@@ -36,6 +36,12 @@ class QmpTest : public ::testing::Test {
     client_->send(text + "\n");
     return receive();
   }
+  // The next that is no event.
+  Json receive_answer() {
+    Json message = receive();
+    while (message.contains("event")) message = receive();
+    return message;
+  }
   Json execute(const std::string& name, const Json& arguments = Json::object()) {
     return ask(Json{{"execute", name}, {"arguments", arguments}}.dump());
   }

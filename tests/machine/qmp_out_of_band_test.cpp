@@ -1,12 +1,8 @@
 // QMP's out-of-band commands (QEMU's docs/interop/qmp-spec, 2.3.1) while a command takes its time.
-#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/stat.h>
 
-#include <stop_token>
-#include <thread>
-
+#include "tests/machine/named_pipe.h"
 #include "tests/machine/qmp_fixture.h"
 
 namespace calco::machine {
@@ -17,30 +13,6 @@ using ::testing::UnorderedElementsAre;
 
 constexpr milliseconds kLongEnough{200};
 constexpr int kMostWaiting = 8;
-
-// A named pipe: whoever writes to it waits until drain().
-class Pipe {
- public:
-  explicit Pipe(std::string path) : path_(std::move(path)) { EXPECT_EQ(mkfifo(path_.c_str(), 0600), 0); }
-  ~Pipe() { unlink(path_.c_str()); }
-
-  const std::string& path() const { return path_; }
-  void drain() {
-    reader_ = std::jthread([this](const std::stop_token& stop) {
-      const int descriptor = ::open(path_.c_str(), O_RDWR | O_NONBLOCK | O_CLOEXEC);
-      std::vector<char> buffer(64 << 10);
-      while (!stop.stop_requested()) {
-        pollfd ready{.fd = descriptor, .events = POLLIN, .revents = 0};
-        if (::poll(&ready, 1, 10) == 1) EXPECT_GT(::read(descriptor, buffer.data(), buffer.size()), 0);
-      }
-      close(descriptor);
-    });
-  }
-
- private:
-  std::string path_;
-  std::jthread reader_;
-};
 
 class QmpOutOfBandTest : public QmpTest {
  protected:
@@ -55,21 +27,22 @@ class QmpOutOfBandTest : public QmpTest {
     send({{"execute", "dump-guest-memory"},
           {"arguments", {{"paging", false}, {"protocol", "file:" + pipe_.path()}}},
           {"id", "slow"}});
+    EXPECT_EQ(receive()["event"], "STOP");
   }
   bool nothing_comes() { return client_->hears_nothing_for(kLongEnough); }
 
-  Pipe pipe_{MonitoredMachine::path("pipe")};
+  NamedPipe pipe_{MonitoredMachine::path("pipe")};
 };
 
 TEST_F(QmpOutOfBandTest, OvertakesTheCommandThatIsBeingDone) {
   negotiate_out_of_band();
   send_slow_command();
   const Json answer = ask(R"({"exec-oob": "query-status", "id": {"a": [1]}})");
-  EXPECT_EQ(answer["return"]["status"], "running");
+  EXPECT_EQ(answer["return"]["status"], "save-vm");
   EXPECT_EQ(answer["id"], Json::parse(R"({"a": [1]})"));
   EXPECT_TRUE(nothing_comes());
   pipe_.drain();
-  EXPECT_EQ(receive()["id"], "slow");
+  EXPECT_EQ(receive_answer()["id"], "slow");
 }
 
 TEST_F(QmpOutOfBandTest, OvertakesCommandsThatWait) {
@@ -78,7 +51,7 @@ TEST_F(QmpOutOfBandTest, OvertakesCommandsThatWait) {
   send({{"execute", "query-name"}, {"id", 1}});
   EXPECT_EQ(ask(R"({"exec-oob": "query-version", "id": 2})")["id"], 2);
   pipe_.drain();
-  EXPECT_EQ(receive()["id"], "slow");
+  EXPECT_EQ(receive_answer()["id"], "slow");
   EXPECT_EQ(receive()["id"], 1);
 }
 
@@ -91,7 +64,7 @@ TEST_F(QmpOutOfBandTest, EightRequestsWaitThenNoneIsRead) {
   send({{"exec-oob", "query-name"}, {"id", "unread"}});
   EXPECT_TRUE(nothing_comes());
   pipe_.drain();
-  EXPECT_EQ(receive()["id"], "slow");
+  EXPECT_EQ(receive_answer()["id"], "slow");
   std::vector<Json> answered;
   for (int i = 0; i <= kMostWaiting; ++i) answered.push_back(receive()["id"]);
   EXPECT_THAT(answered, UnorderedElementsAre("unread", 1, 2, 3, 4, 5, 6, 7, 8));
@@ -104,7 +77,7 @@ TEST_F(QmpOutOfBandTest, MalformedInputIsAnsweredInItsTurn) {
   EXPECT_TRUE(nothing_comes());
   EXPECT_EQ(ask(R"({"exec-oob": "query-status", "id": 1})")["id"], 1);
   pipe_.drain();
-  EXPECT_EQ(receive()["id"], "slow");
+  EXPECT_EQ(receive_answer()["id"], "slow");
   EXPECT_EQ(error_class(receive()), "GenericError");
   EXPECT_EQ(error_class(receive()), "GenericError");
 }
@@ -115,7 +88,7 @@ TEST_F(QmpOutOfBandTest, OneCommandAtATimeWithoutTheCapability) {
   send({{"execute", "query-name"}, {"id", 1}});
   EXPECT_TRUE(nothing_comes());
   pipe_.drain();
-  EXPECT_EQ(receive()["id"], "slow");
+  EXPECT_EQ(receive_answer()["id"], "slow");
   EXPECT_EQ(receive()["id"], 1);
 }
 
@@ -125,11 +98,11 @@ TEST_F(QmpOutOfBandTest, WhatWaitsForAClientThatLeavesIsNotDone) {
   send({{"execute", "stop"}});
   connect();
   negotiate_out_of_band();
-  EXPECT_EQ(ask(R"({"exec-oob": "query-status"})")["return"]["status"], "running");
+  EXPECT_EQ(ask(R"({"exec-oob": "query-status"})")["return"]["status"], "save-vm");
   send({{"execute", "query-status"}, {"id", 1}});
   EXPECT_TRUE(nothing_comes());
   pipe_.drain();
-  const Json answer = receive();
+  const Json answer = receive_answer();
   EXPECT_EQ(answer["id"], 1);
   EXPECT_EQ(answer["return"]["status"], "running");
 }

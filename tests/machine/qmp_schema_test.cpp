@@ -157,7 +157,7 @@ TEST_F(QmpSchemaTest, HasTheCommandsThatAreListedAndTheEvents) {
   EXPECT_EQ(described, listed);
   std::set<std::string> events;
   for (const Json& event : schema_->all("event")) events.insert(event["name"]);
-  EXPECT_EQ(events, (std::set<std::string>{"POWERDOWN", "RESET", "RESUME", "SHUTDOWN", "STOP"}));
+  EXPECT_EQ(events, (std::set<std::string>{"DUMP_COMPLETED", "POWERDOWN", "RESET", "RESUME", "SHUTDOWN", "STOP"}));
 }
 
 TEST_F(QmpSchemaTest, ArgumentsAreObjectsAndResultsAreTypes) {
@@ -200,7 +200,8 @@ TEST_F(QmpSchemaTest, OptionalMembersHaveNullAsDefault) {
 
 TEST_F(QmpSchemaTest, AnswersHaveTheTypesThatItPromises) {
   for (const char* query : {"query-version", "query-status", "query-name", "query-cpus-fast", "query-chardev",
-                            "query-commands", "x-query-jit", "stop", "cont", "inject-nmi", "system_powerdown"}) {
+                            "query-commands", "query-dump", "query-dump-guest-memory-capability", "x-query-jit", "stop",
+                            "cont", "inject-nmi", "system_powerdown"}) {
     EXPECT_EQ(mismatch_of_answer(query), "");
   }
   EXPECT_EQ(mismatch_of_answer("human-monitor-command", {{"command-line", "info status"}, {"cpu-index", 1}}), "");

@@ -186,13 +186,6 @@ TEST_F(QmpTest, KeysAreNamesOrNumbers) {
   EXPECT_EQ(execute("inject-nmi")["return"], Json::object());
 }
 
-TEST_F(QmpTest, DumpWritesTheFile) {
-  start_negotiated();
-  const std::string path = MonitoredMachine::path("qmp-core");
-  EXPECT_EQ(execute("dump-guest-memory", {{"paging", true}, {"protocol", "file:" + path}})["return"], Json::object());
-  EXPECT_EQ(unlink(path.c_str()), 0);
-}
-
 TEST_F(QmpTest, ClientsMayLeaveMidway) {
   start_negotiated();
   client_->send(R"({"execute": "human-monitor-command", "arguments": {"command-)");
