@@ -1,6 +1,7 @@
 #include "devices/host/descriptor_backend.h"
 
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -17,11 +18,12 @@ DescriptorBackend::~DescriptorBackend() {
   detach();
 }
 
-void DescriptorBackend::attach(int input, int output) {
+void DescriptorBackend::attach(int input, int output, bool notices_hang_up) {
   std::lock_guard lock(loop_.device_lock());
   input_ = input;
   output_ = output;
-  if (input_ >= 0) input_watch_ = loop_.add_fd(input_, 0, [this](unsigned) { on_readable(); });
+  idle_events_ = notices_hang_up ? EventLoop::kHangUp : 0;
+  if (input_ >= 0) input_watch_ = loop_.add_fd(input_, idle_events_, [this](unsigned events) { on_input(events); });
   accept_input();
 }
 
@@ -53,12 +55,27 @@ void DescriptorBackend::stop_reading() {
   reading_ = false;
 }
 
+void DescriptorBackend::on_input(unsigned events) {
+  if ((events & EventLoop::kReadable) != 0) {
+    on_readable();
+  } else {
+    on_hang_up();
+  }
+}
+
+// What the other end has sent before is still taken, when there is room.
+void DescriptorBackend::on_hang_up() {
+  int waiting = 0;
+  if (::ioctl(input_, FIONREAD, &waiting) == 0 && waiting == 0) return connection_lost();
+  loop_.set_events(input_watch_, 0);
+}
+
 void DescriptorBackend::on_readable() {
   std::array<uint8_t, kReadSize> buffer;
   const size_t room = front_end_ == nullptr ? 0 : std::min(front_end_->can_receive(), buffer.size());
   if (room == 0) {
     reading_ = false;
-    loop_.set_events(input_watch_, 0);
+    loop_.set_events(input_watch_, idle_events_);
     return;
   }
   const ssize_t count = ::read(input_, buffer.data(), room);

@@ -29,8 +29,9 @@ class DescriptorBackend : public CharacterBackend {
  protected:
   explicit DescriptorBackend(EventLoop& loop);
 
-  // Begins to use the descriptors (-1: none), which stay the caller's and are non-blocking.
-  void attach(int input, int output);
+  // Begins to use the descriptors (-1: none), which stay the caller's and are non-blocking. `notices_hang_up`: where
+  // the other end goes away while the front end has no room, that is a lost connection at once, unless input waits.
+  void attach(int input, int output, bool notices_hang_up = false);
   // Sends what still waits, within the bound above, and lets go of the descriptors.
   void detach();
   // Lets go of the descriptors without sending what waits; output is accepted and lost from now on.
@@ -43,7 +44,9 @@ class DescriptorBackend : public CharacterBackend {
  private:
   static constexpr size_t kReadSize = 4096;
 
+  void on_input(unsigned events);
   void on_readable();
+  void on_hang_up();
   void stop_reading();
   void flush();
   void wait_until_writable();
@@ -54,6 +57,7 @@ class DescriptorBackend : public CharacterBackend {
 
   int input_ = -1;
   int output_ = -1;
+  unsigned idle_events_ = 0;  // of the input watch while nothing is read
   EventLoop::WatchId input_watch_ = 0;
   EventLoop::WatchId output_watch_ = 0;
   bool reading_ = false;    // the input watch is enabled

@@ -189,7 +189,7 @@ void EventLoop::apply(const std::shared_ptr<Watch>& watch) {
   }
   uv_poll_start(&watch->poll, static_cast<int>(watch->events), [](uv_poll_t* handle, int status, int events) {
     const std::shared_ptr<Watch> ready_watch = static_cast<Watch*>(handle->data)->self;
-    const unsigned ready = status < 0 ? kReadable | kWritable : static_cast<unsigned>(events);
+    const unsigned ready = status < 0 ? kReadable | kWritable | kHangUp : static_cast<unsigned>(events);
     on_ready(ready_watch, ready);
     if (status >= 0) return;
     // libuv stops to look where it sees an error, although bytes may wait in front of it.

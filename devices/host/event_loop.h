@@ -27,6 +27,8 @@ class EventLoop {
  public:
   static constexpr unsigned kReadable = UV_READABLE;
   static constexpr unsigned kWritable = UV_WRITABLE;
+  // The other end of a stream is gone for good. Out-of-band data, which nobody sends here, is another reason.
+  static constexpr unsigned kHangUp = UV_PRIORITIZED;
   using WatchId = uint64_t;  // 0 is never given out
 
   // Nothing runs before start(); requests made until then are kept. `device_lock` outlives the loop.

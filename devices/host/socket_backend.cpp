@@ -182,7 +182,7 @@ void SocketBackend::adopt(FileDescriptor stream) {
     const int on = 1;
     setsockopt(stream_.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
   }
-  attach(stream_.get(), stream_.get());
+  attach(stream_.get(), stream_.get(), true);
   if (front_end_ != nullptr) front_end_->backend_event(CharacterEvent::Opened);
 }
 

@@ -29,7 +29,8 @@ void MonitorChannel::backend_event(CharacterEvent event) {
   switch (event) {
     case CharacterEvent::Opened:
       forget();
-      return opened();
+      opened();
+      return take_waiting();
     case CharacterEvent::Closed:
       forget();
       return closed();

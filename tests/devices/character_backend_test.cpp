@@ -370,5 +370,34 @@ TEST_F(SocketTest, ClientThatStopsReadingAndLeavesFreesTheFrontEnd) {
   EXPECT_TRUE(eventually([&] { return front_end_.writable_calls > 0 && !backend.connected(); }));
 }
 
+TEST_F(SocketTest, ClientThatLeavesIsNoticedWhileTheFrontEndHasNoRoom) {
+  SocketBackend backend(loop_, unix_server(path_));
+  connect(backend);
+  front_end_.room = 3;
+  FileDescriptor client = connect_unix(path_);
+  ASSERT_EQ(::write(client.get(), "one", 3), 3);
+  EXPECT_TRUE(eventually([&] { return front_end_.input == "one" && front_end_.room == 0; }));
+  client.reset();
+  EXPECT_TRUE(eventually([&] { return !backend.connected(); }));
+}
+
+TEST_F(SocketTest, WhatAClientSentBeforeItLeftIsStillTaken) {
+  SocketBackend backend(loop_, unix_server(path_));
+  connect(backend);
+  front_end_.room = 3;
+  FileDescriptor client = connect_unix(path_);
+  ASSERT_EQ(::write(client.get(), "onetwo", 6), 6);
+  client.reset();
+  EXPECT_TRUE(eventually([&] { return front_end_.input == "one"; }));
+  std::this_thread::sleep_for(20ms);
+  {
+    std::lock_guard lock(device_lock_);
+    EXPECT_TRUE(backend.connected());
+    front_end_.room = 10;
+    backend.accept_input();
+  }
+  EXPECT_TRUE(eventually([&] { return front_end_.input == "onetwo" && !backend.connected(); }));
+}
+
 }  // namespace
 }  // namespace calco::devices
