@@ -81,6 +81,7 @@ void Lowering::lower_block(size_t number) {
   values_.assign(source_->code.size(), nullptr);
   dirty_ = graph_.nodes[number].dirty;
   bail_ = nullptr;
+  target_check_ = {};
   x87_entered_ = false;
   builder_.SetInsertPoint(heads_[number]);
   count_work();
@@ -168,7 +169,7 @@ void Lowering::lower(const ir::Instruction& instruction, ir::Value number) {
       builder_.CreateFence(llvm::AtomicOrdering::SequentiallyConsistent);
       return;
     case Opcode::BailIf:
-      return branch_unlikely(argument(instruction, 0), bail_block(instruction));
+      return lower_bail(instruction);
     case Opcode::Interpret:
       return interpret(instruction);
     case Opcode::HostVector:
@@ -219,6 +220,31 @@ void Lowering::lower_branch(llvm::Value* condition, int32_t taken, int32_t not_t
   builder_.CreateCondBr(condition, if_taken, if_not);
 }
 
+// Whether it asks if the address that the block jumps to is canonical (frontend/control.cpp), with no store behind it
+// as in a call.
+bool Lowering::checks_target(const ir::Instruction& bail) const {
+  const ir::Instruction& end = source_->terminator();
+  if (end.opcode != Opcode::JumpIndirect || static_cast<ir::JumpHint>(end.auxiliary) == ir::JumpHint::Call)
+    return false;
+  const ir::Instruction& compare = (*source_)[bail.arguments[0]];
+  if (compare.opcode != Opcode::Compare) return false;
+  const ir::Instruction& sum = (*source_)[compare.arguments[0]];
+  if (sum.opcode != Opcode::Add) return false;
+  const ir::Instruction& shift = (*source_)[sum.arguments[0]];
+  return shift.opcode == Opcode::ShiftArithmetic && shift.arguments[0] == end.arguments[0];
+}
+
+// The places that an indirect jump is guessed to lead to are canonical: what asks for that waits until it is none.
+void Lowering::lower_bail(const ir::Instruction& instruction) {
+  llvm::Value* const condition = argument(instruction, 0);
+  llvm::BasicBlock* const bail = bail_block(instruction);
+  if (checks_target(instruction) && !graph_.successors(block_).empty()) {
+    target_check_ = {condition, bail};
+  } else {
+    branch_unlikely(condition, bail);
+  }
+}
+
 // Compares with the places it is guessed to lead to.
 void Lowering::lower_indirect_jump(const ir::Instruction& instruction) {
   const std::vector<size_t>& guesses = graph_.successors(block_);
@@ -229,6 +255,7 @@ void Lowering::lower_indirect_jump(const ir::Instruction& instruction) {
     constexpr size_t kMostCompares = 3;
     guesses.size() <= kMostCompares ? compare_with_guesses(distance, guesses) : look_up_guess(distance, guesses);
   }
+  if (target_check_.bail != nullptr) branch_unlikely(target_check_.condition, target_check_.bail);
   store_for_exit();
   store_state(target, kRipOffset);
   tail_call(tail_target("probe", Thunk::Kind::Jump, input_.entries.probe));

@@ -86,6 +86,8 @@ class Lowering {
   void enter_page(size_t block, int32_t target);
   llvm::BasicBlock* exit_to(int32_t target, bool flags_dead);
   llvm::BasicBlock* bail_block(const ir::Instruction& instruction);
+  bool checks_target(const ir::Instruction& bail) const;
+  void lower_bail(const ir::Instruction& instruction);
   void leave(int32_t page_offset, ExitReason reason);
   void tail_call(llvm::Function* function);
   void interpret(const ir::Instruction& instruction);
@@ -252,6 +254,12 @@ class Lowering {
   Flags flags_;
   llvm::BasicBlock* bail_ = nullptr;  // of guest instruction bail_guest_, while nothing changed behind its making
   unsigned bail_guest_ = 0;
+  // Leaves the indirect jump to the interpreter.
+  struct TargetCheck {
+    llvm::Value* condition = nullptr;
+    llvm::BasicBlock* bail = nullptr;
+  };
+  TargetCheck target_check_;
   bool x87_entered_ = false;      // the host's x87 unit holds the guest's registers
   bool x87_page_stored_ = false;  // X87Residence::page is this code's
 };

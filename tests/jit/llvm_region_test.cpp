@@ -106,6 +106,24 @@ TEST_F(LlvmRegion, ReturnGoesBehindTheRegionsCall) {
   EXPECT_TRUE(left_by_probe_to(kPage + 6));
 }
 
+TEST_F(LlvmRegion, ReturnToANonCanonicalAddressIsLeftToTheInterpreterWithTheStackAsItWas) {
+  compile({.blocks = {block_at(0, 5, "jump 0x80, call"), landing(5),
+                      block_at(0x80, 1,
+                               "%0 = get_register rbx\n %1 = constant.i8 0x2f\n %2 = shift_arithmetic.i64 %0, %1\n"
+                               "%3 = constant.i64 0x1\n %4 = add.i64 %2, %3\n %5 = compare a, %4, %3\n bail_if %5\n"
+                               "%7 = get_register rsp\n %8 = address.i64 %7, -, 1, 0x8\n set_register rsp, %8\n"
+                               "jump_indirect %0, return")}});
+  reg(cpu::kRsp) = 0x1000;
+  reg(cpu::kRbx) = kPage + 5;
+  run();
+  EXPECT_EQ(reg(cpu::kRax), 5u);
+  EXPECT_EQ(reg(cpu::kRsp), 0x1008u);
+  reg(cpu::kRbx) = uint64_t{1} << 47;
+  run();
+  EXPECT_TRUE(rig_.left_to_interpreter());
+  EXPECT_EQ(reg(cpu::kRsp), 0x1008u);
+}
+
 TEST_F(LlvmRegion, IndirectJumpBackAsksWhoWantsTheProcessor) {
   compile({.blocks = {block_at(0, 2, kJumpToRbx)}, .indirect_targets = {{0}}});
   rig_.state.exit_request = 1;
