@@ -1,5 +1,5 @@
-// calco-fuzz: random instructions on the host and in the interpreter, until somebody presses Ctrl-C or --count is
-// reached.
+// calco-fuzz: random instructions on the host and in the interpreter, until somebody presses Ctrl-C, --count is
+// reached or --seconds are over.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -9,10 +9,13 @@
 #include <exception>
 #include <map>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "tests/oracle/excluded_rows.h"
+#include "tests/oracle/fuzz_jobs.h"
 #include "tests/oracle/generator.h"
 #include "tests/oracle/minimize.h"
 #include "tests/oracle/oracle.h"
@@ -23,20 +26,22 @@ namespace {
 struct Arguments {
   uint64_t count = 1'000'000;
   uint64_t first = 0;
-  unsigned reports = 10;  // at most so many in full
+  uint64_t seconds = 0;   // 0: as long as it takes
+  unsigned reports = 10;  // at most so many in full, of each process
+  unsigned jobs = 1;
   bool coverage = false;
   bool minimize = false;
   Tier tier = Tier::Interpreter;
+  LlvmLevel level = LlvmLevel::Full;
   GeneratorOptions generator;
 };
 
 [[noreturn]] void usage() {
   fmt::print(
-      "calco-fuzz [--count N] [--seed S] [--first CASE] [--rows MNEMONIC] [--blocks LENGTH] [--reports N] [--only16] "
-      "[--only32]\n"
-      "           [--only64] [--undefined] [--coverage] [--minimize] [--x87 PERCENT]\n"
-      "           [--tier "
-      "interpreter|ir|optimized-ir|baseline|llvm]\n");
+      "calco-fuzz [--count N] [--seconds N] [--jobs PROCESSES] [--seed S] [--first CASE] [--rows MNEMONIC]\n"
+      "           [--blocks LENGTH] [--reports N] [--only16] [--only32] [--only64] [--undefined] [--coverage]\n"
+      "           [--minimize] [--x87 PERCENT] [--tier interpreter|ir|optimized-ir|baseline|llvm|regions]\n"
+      "           [--llvm-level full|quick]\n");
   std::exit(2);
 }
 
@@ -62,12 +67,20 @@ Arguments parse(int argc, char** argv) {
       const std::optional<Tier> tier = tier_of(argv[i]);
       if (!tier) usage();
       arguments.tier = *tier;
+    } else if (name == "--llvm-level") {
+      const std::optional<LlvmLevel> level = llvm_level_of(argv[i]);
+      if (!level) usage();
+      arguments.level = *level;
     } else if (name == "--rows") {
       arguments.generator.mnemonic = argv[i];
     } else {
       const uint64_t number = std::strtoull(argv[i], nullptr, 0);
       if (name == "--count") {
         arguments.count = number;
+      } else if (name == "--seconds") {
+        arguments.seconds = number;
+      } else if (name == "--jobs") {
+        arguments.jobs = static_cast<unsigned>(number);
       } else if (name == "--seed") {
         arguments.generator.seed = number;
       } else if (name == "--first") {
@@ -83,6 +96,8 @@ Arguments parse(int argc, char** argv) {
       }
     }
   }
+  // Each process knows its own coverage only.
+  if (arguments.coverage && arguments.jobs > 1) usage();
   return arguments;
 }
 
@@ -111,37 +126,58 @@ bool can_be_generated(std::string_view mnemonic, const decode::FeatureSet& featu
   });
 }
 
-int fuzz(Arguments arguments) {
-  Oracle oracle(arguments.tier);
+using Clock = std::chrono::steady_clock;
+
+// Reports a disagreement in full, as long as there are not too many.
+void note(Oracle& oracle, const Arguments& arguments, const TestCase& test, uint64_t number, Difference difference,
+          Tally& tally) {
+  ++tally.differences;
+  const bool in_full = tally.differences <= arguments.reports;
+  if (in_full && arguments.minimize) {
+    std::optional<Difference> smaller = oracle.run(minimized(oracle, test));
+    if (!smaller) return;  // it depended on what was executed before
+    difference = std::move(*smaller);
+  }
+  ++tally.summaries[difference.summary.substr(0, difference.summary.find(' '))];
+  if (!in_full) return;
+  fmt::print("seed {} case {}: {}\n{}\n", arguments.generator.seed, number, difference.summary, difference.report);
+  std::fflush(stdout);
+}
+
+// Takes numbers until there are no more, or the time is over.
+Tally fuzz_some(Arguments arguments, CaseNumbers& numbers, Clock::time_point end) {
+  Oracle oracle(arguments.tier, arguments.level);
   arguments.generator.features = oracle.features();
   if (!can_be_generated(arguments.generator.mnemonic, oracle.features())) {
-    fmt::print(stderr,
-               "calco-fuzz: --rows: no test can be made for '{}'; names are those of cpu/decode/mnemonics.inc\n",
-               arguments.generator.mnemonic);
-    return 1;
+    throw std::runtime_error(
+        fmt::format("--rows: no test can be made for '{}'; names are those of cpu/decode/mnemonics.inc",
+                    arguments.generator.mnemonic));
   }
   Generator generator(arguments.generator);
-  const auto start = std::chrono::steady_clock::now();
-  std::map<std::string, uint64_t> summaries;
-  uint64_t differences = 0;
-  for (uint64_t number = arguments.first; number < arguments.first + arguments.count; ++number) {
-    const TestCase test = generator.make(number);
-    auto difference = oracle.run(test);
-    if (!difference) continue;
-    ++differences;
-    if (arguments.minimize && differences <= arguments.reports) difference = oracle.run(minimized(oracle, test));
-    if (!difference) continue;  // it depended on what was executed before
-    ++summaries[difference->summary.substr(0, difference->summary.find(' '))];
-    if (differences > arguments.reports) continue;
-    fmt::print("seed {} case {}: {}\n{}\n", arguments.generator.seed, number, difference->summary, difference->report);
-    std::fflush(stdout);
+  Tally tally;
+  while (Clock::now() < end) {
+    const CaseNumbers::Range range = numbers.take();
+    if (range.first >= range.end) break;
+    for (uint64_t number = range.first; number < range.end; ++number, ++tally.cases) {
+      const TestCase test = generator.make(number);
+      if (auto difference = oracle.run(test)) note(oracle, arguments, test, number, std::move(*difference), tally);
+    }
   }
-  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-  for (const auto& [name, times] : summaries) fmt::print("{:8} {}\n", times, name);
-  fmt::print("{} cases, {} differences, {:.1f} s, {:.0f} cases/s\n", arguments.count, differences, seconds.count(),
-             static_cast<double>(arguments.count) / seconds.count());
   if (arguments.coverage) print_coverage(oracle, generator);
-  return differences == 0 ? 0 : 1;
+  return tally;
+}
+
+int fuzz(const Arguments& arguments) {
+  CaseNumbers numbers(arguments.first, arguments.count);
+  const auto start = Clock::now();
+  const auto end = arguments.seconds != 0 ? start + std::chrono::seconds(arguments.seconds) : Clock::time_point::max();
+  const Tally tally = run_jobs(arguments.jobs, [&] { return fuzz_some(arguments, numbers, end); });
+  const std::chrono::duration<double> seconds = Clock::now() - start;
+  for (const auto& [name, times] : tally.summaries) fmt::print("{:8} {}\n", times, name);
+  fmt::print("{} cases, {} differences, {:.1f} s, {:.0f} cases/s\n", tally.cases, tally.differences, seconds.count(),
+             static_cast<double>(tally.cases) / seconds.count());
+  if (numbers.next() < arguments.first + arguments.count) fmt::print("go on with --first {}\n", numbers.next());
+  return tally.complete && tally.differences == 0 ? 0 : 1;
 }
 
 }  // namespace

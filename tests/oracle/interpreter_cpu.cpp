@@ -41,24 +41,28 @@ constexpr SegmentRegister kDataSegments[] = {kDs, kEs, kFs, kGs};
 
 }  // namespace
 
-std::unique_ptr<Translator> InterpreterCpu::make_translator(Tier tier) {
-  switch (tier) {
+std::unique_ptr<Translator> InterpreterCpu::make_translator(LlvmLevel level) {
+  switch (tier_) {
     case Tier::Interpreter:
       return nullptr;
     case Tier::Ir:
     case Tier::OptimizedIr:
-      return std::make_unique<EvaluatingTranslator>(tier == Tier::OptimizedIr);
+      return std::make_unique<EvaluatingTranslator>(tier_ == Tier::OptimizedIr);
     case Tier::Baseline:
     case Tier::Llvm:
+    case Tier::Regions:
       break;
   }
-  if (tier == Tier::Llvm) {
+  const bool llvm = tier_ != Tier::Baseline;
+  if (llvm) {
     // Otherwise the baseline would be compared under its name.
     const std::string refusal = jit::llvm_library_refusal(jit::llvm_library_path());
     if (!refusal.empty()) throw std::runtime_error("there is no LLVM tier: " + refusal);
   }
-  jit::JitOptions options{.threshold = 1, .passes = {.verify = true}, .llvm = tier == Tier::Llvm, .regions = {}};
-  options.regions.threshold = 1;
+  jit::JitOptions options{.threshold = 1, .passes = {.verify = true}, .llvm = llvm, .regions = {}};
+  options.regions.threshold = static_cast<int32_t>(1 + rehearsals());
+  options.regions.llvm.optimise = level == LlvmLevel::Full;
+  options.regions.llvm.fast_code = level == LlvmLevel::Quick;
   options.regions.wait = true;
   auto translator = std::make_unique<jit::Jit>(options, fixture_.group, *fixture_.cpu, fixture_.log);
   fixture_.group.set_code_listener(
@@ -66,8 +70,8 @@ std::unique_ptr<Translator> InterpreterCpu::make_translator(Tier tier) {
   return translator;
 }
 
-InterpreterCpu::InterpreterCpu(Tier tier) {
-  translator_ = make_translator(tier);
+InterpreterCpu::InterpreterCpu(Tier tier, LlvmLevel level) : tier_(tier) {
+  translator_ = make_translator(level);
   fixture_.cpu->set_translator(translator_.get());
   map_pages(kCode, kPhysicalCode, kCodePages, kUser | kWritable);
   map_pages(kData, kPhysicalData, kWritablePages, kUser | kWritable | kNoExecute);

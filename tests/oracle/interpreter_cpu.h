@@ -19,13 +19,16 @@ namespace calco::oracle {
 // each exception, which halts.
 class InterpreterCpu {
  public:
-  explicit InterpreterCpu(Tier tier);
+  explicit InterpreterCpu(Tier tier, LlvmLevel level = LlvmLevel::Full);
 
   void write_code(uint64_t address, std::span<const uint8_t> bytes);
   std::span<const uint8_t> code() const { return {host(kPhysicalCode), kCodePages * kPage}; }
   std::span<uint8_t> data() { return {host(kPhysicalData), kDataPages * kPage}; }
 
   void run(const MachineImage& initial, Outcome& outcome);
+
+  // How often a test must have run before the run that counts.
+  unsigned rehearsals() const { return tier_ == Tier::Regions ? 1 : 0; }
 
   const decode::FeatureSet& features() const { return fixture_.model.features(); }
 
@@ -47,8 +50,9 @@ class InterpreterCpu {
   void save(Outcome& outcome) const;
   void save_x87(FxsaveArea& fx) const;
 
-  std::unique_ptr<cpu::Translator> make_translator(Tier tier);
+  std::unique_ptr<cpu::Translator> make_translator(LlvmLevel level);
 
+  const Tier tier_;
   std::unique_ptr<cpu::Translator> translator_;  // outlives the processor
   cpu::CpuFixture fixture_{"max"};
   uint64_t next_table_ = kPhysicalTables + kPage;

@@ -28,8 +28,8 @@ std::vector<uint8_t> complete_code(const TestCase& test) {
   return code;
 }
 
-Oracle::Oracle(Tier tier)
-    : interpreter_(tier), clean_data_(kDataPages * kPage), clean_code_(kCodePages * kPage, kBreakpoint) {
+Oracle::Oracle(Tier tier, LlvmLevel level)
+    : interpreter_(tier, level), clean_data_(kDataPages * kPage), clean_code_(kCodePages * kPage, kBreakpoint) {
   std::memcpy(native_.code().data(), clean_code_.data(), clean_code_.size());
   interpreter_.write_code(kCode, clean_code_);
   fill_data(1);
@@ -57,6 +57,15 @@ void Oracle::prepare(const TestCase& test, const std::vector<uint8_t>& code) {
   interpreter_.write_code(test.code_address, code);
 }
 
+// Leaves the memory as the host's, which has not begun.
+void Oracle::rehearse(const TestCase& test) {
+  interpreter_.run(test.initial, *interpreted_);
+  std::memcpy(interpreter_.data().data(), native_.data().data(), native_.data().size());
+  if (std::memcmp(interpreter_.code().data(), native_.code().data(), native_.code().size()) != 0) {
+    interpreter_.write_code(kCode, native_.code());
+  }
+}
+
 void Oracle::clean_up(uint64_t address, size_t size) {
   std::memset(native_.code().data() + (address - kCode), kBreakpoint, size);
   interpreter_.write_code(address, {clean_code_.data(), size});
@@ -76,6 +85,7 @@ void Oracle::clean_up(uint64_t address, size_t size) {
 std::optional<Difference> Oracle::run(const TestCase& test) {
   const std::vector<uint8_t> code = complete_code(test);
   prepare(test, code);
+  for (unsigned i = 0; i < interpreter_.rehearsals(); ++i) rehearse(test);
   native_.run(test.initial, *host_);
   interpreter_.run(test.initial, *interpreted_);
   // What is open counts as equal.

@@ -21,7 +21,7 @@ struct Difference {
 
 class Oracle {
  public:
-  explicit Oracle(Tier tier = Tier::Interpreter);
+  explicit Oracle(Tier tier = Tier::Interpreter, LlvmLevel level = LlvmLevel::Full);
 
   // Runs the test; nothing where both processors agree.
   std::optional<Difference> run(const TestCase& test);
@@ -30,6 +30,7 @@ class Oracle {
 
  private:
   void prepare(const TestCase& test, const std::vector<uint8_t>& code);
+  void rehearse(const TestCase& test);
   void clean_up(uint64_t address, size_t size);
   void fill_data(uint64_t seed);
 

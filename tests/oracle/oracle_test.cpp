@@ -1,4 +1,4 @@
-// A share of calco-fuzz with a fixed seed: single instructions and blocks, on the host and in the interpreter.
+// A share of calco-fuzz with a fixed seed: single instructions and blocks, on the host and in each tier.
 #include "tests/oracle/oracle.h"
 
 #include <gtest/gtest.h>
@@ -25,8 +25,9 @@ std::string disagreements(Oracle& oracle, Generator& generator, uint64_t count) 
   return text;
 }
 
-std::string fuzz(GeneratorOptions options, uint64_t count, Tier tier = Tier::Interpreter) {
-  Oracle oracle(tier);
+std::string fuzz(GeneratorOptions options, uint64_t count, Tier tier = Tier::Interpreter,
+                 LlvmLevel level = LlvmLevel::Full) {
+  Oracle oracle(tier, level);
   options.seed = kSeed;
   options.features = oracle.features();
   Generator generator(options);
@@ -39,9 +40,9 @@ TEST(Oracle, ShortBlocksAgreeWithTheHost) { EXPECT_EQ(fuzz({.block_length = 5}, 
 
 TEST(Oracle, LongBlocksAgreeWithTheHost) { EXPECT_EQ(fuzz({.block_length = 100}, 5'000), ""); }
 
-std::string fuzz_translated(GeneratorOptions options, uint64_t count, Tier tier) {
+std::string fuzz_translated(GeneratorOptions options, uint64_t count, Tier tier, LlvmLevel level = LlvmLevel::Full) {
   options.code = GeneratorOptions::Code::Only64;
-  return fuzz(options, count, tier);
+  return fuzz(options, count, tier, level);
 }
 
 TEST(Oracle, TranslatedInstructionsAgreeWithTheHost) { EXPECT_EQ(fuzz_translated({}, 400'000, Tier::Ir), ""); }
@@ -58,6 +59,14 @@ TEST(Oracle, BaselineInstructionsAgreeWithTheHost) { EXPECT_EQ(fuzz_translated({
 
 TEST(Oracle, BaselineBlocksAgreeWithTheHost) {
   EXPECT_EQ(fuzz_translated({.block_length = 40}, 10'000, Tier::Baseline), "");
+}
+
+TEST(Oracle, OptimizedRegionsAgreeWithTheHost) {
+  EXPECT_EQ(fuzz_translated({.block_length = 40}, 100, Tier::Regions), "");
+}
+
+TEST(Oracle, RegionsAgreeWithTheHost) {
+  EXPECT_EQ(fuzz_translated({.block_length = 60}, 200, Tier::Regions, LlvmLevel::Quick), "");
 }
 
 TEST(Oracle, EveryRowIsGeneratedOrExcludedWithAReason) {
