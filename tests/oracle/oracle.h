@@ -30,7 +30,10 @@ class Oracle {
 
  private:
   void prepare(const TestCase& test, const std::vector<uint8_t>& code);
+  void prepare_host(const TestCase& test, const std::vector<uint8_t>& code);
   void rehearse(const TestCase& test);
+  bool agree(const TestCase& test);
+  void ask_host_again(const TestCase& test, const std::vector<uint8_t>& code);
   void clean_up(uint64_t address, size_t size);
   void fill_data(uint64_t seed);
 
