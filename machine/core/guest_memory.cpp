@@ -87,4 +87,15 @@ bool GuestMemory::before_store(uint64_t offset, uint64_t size) {
   return clean;
 }
 
+void GuestMemory::after_store(uint64_t offset, uint64_t size) {
+  // The marks are read behind the store, as whoever marks reads the bytes behind the mark.
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  while (size != 0) {
+    const uint64_t part = std::min(size, kPageSize - offset % kPageSize);
+    if ((code_granules(offset) & granule_mask(offset, part)) != 0) before_store(offset, part);
+    offset += part;
+    size -= part;
+  }
+}
+
 }  // namespace calco

@@ -61,12 +61,8 @@ class GuestMemory {
   // holds no code, and so many stores met none since it did that it will not soon.
   bool before_store(uint64_t offset, uint64_t size);
   // Behind a store whose before_store() found code in the page: who decoded or translated the bytes in between saw the
-  // old ones, and is told again.
-  void after_store(uint64_t offset, uint64_t size) {
-    // The marks are read behind the store, as whoever marks reads the bytes behind the mark.
-    std::atomic_thread_fence(std::memory_order_seq_cst);
-    if ((code_granules(offset) & granule_mask(offset, size)) != 0) before_store(offset, size);
-  }
+  // old ones, and is told again. Any size.
+  void after_store(uint64_t offset, uint64_t size);
 
  private:
   static constexpr size_t kLocks = 64;

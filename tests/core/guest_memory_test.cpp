@@ -55,5 +55,14 @@ TEST_F(CodeTracking, ManyStoresThatMeetNoCodeEndTheWatch) {
   EXPECT_FALSE(memory.mark_code(kCode, 10));
 }
 
+// As a device's DMA does it: the code was marked in a later page, between the question and the store.
+TEST_F(CodeTracking, BehindAStoreToSeveralPagesWhoMarkedCodeMeanwhileIsToldInAnyOfThem) {
+  memory.before_store(kCode - kPageSize, 3 * kPageSize);
+  memory.mark_code(kCode, 10);
+  memory.after_store(kCode - kPageSize, 3 * kPageSize);
+  EXPECT_EQ(changes, 1);
+  EXPECT_EQ(memory.code_granules(kCode), 0u);
+}
+
 }  // namespace
 }  // namespace calco
