@@ -69,8 +69,9 @@ struct Jit::Source {
   void read(const GuestMemory& memory, std::vector<uint8_t>& bytes) const {
     const uint8_t* page = memory.data() + (memory_offset & kPageMask);
     bytes.assign(page, page + kPageSize);
+    if (!runs_over()) return;
     const uint8_t* second = memory.data() + second_page;
-    if (runs_over()) bytes.insert(bytes.end(), second, second + kMaximumInstructionLength);
+    bytes.insert(bytes.end(), second, second + kMaximumInstructionLength);
   }
   uint64_t begin(const CodeRange& range) const { return begin_of(range, memory_offset, second_page); }
 };
