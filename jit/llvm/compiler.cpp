@@ -12,6 +12,7 @@
 #include "jit/llvm/loop_heads.h"
 #include "jit/llvm/lowering.h"
 #include "jit/llvm/pipeline.h"
+#include "jit/llvm/stack_maps.h"
 
 namespace calco::jit {
 
@@ -23,6 +24,7 @@ class LlvmRegion final : public CompiledRegion {
   std::span<const uint8_t> bytes() const override { return linked->bytes(); }
 
   std::deque<InterpretedOperations> operations;  // that the code refers to
+  std::deque<StateTable> tables;                 // the same
   std::unique_ptr<LinkedCode> linked;
 };
 
@@ -138,7 +140,7 @@ bool LlvmCompiler::lower(const Region& given, const LinkCellSource& link_cell, l
   Region region = given;
   if (options_.loop_heads) copy_loop_heads(region);
   Lowering lowering(module, {region, layout_, entries_, services_, link_cell, options_.page_cache, options_.measurement,
-                             result.operations});
+                             result.operations, result.tables});
   lowering.run();
   thunks = lowering.thunks();
   refusal_ = lowering.refusal();
@@ -164,6 +166,7 @@ bool LlvmCompiler::link(llvm::Module& module, const std::vector<Thunk>& thunks, 
   }
   if (!refusal_.empty()) return false;
   const Stopwatch watch(counters_.link_time);
+  if (!read_stack_maps(object, result.tables, refusal_)) return false;
   result.linked = link_object(object, thunks, Lowering::kFunctionName, memory_, refusal_);
   if (result.linked == nullptr) return false;
   if (options_.dump_code) {

@@ -78,6 +78,8 @@ class Link final : public jitlink::JITLinkContext {
   llvm::Error modifyPassConfig(jitlink::LinkGraph&, jitlink::PassConfiguration& config) override {
     config.PrePrunePasses.insert(config.PrePrunePasses.begin(), [this](jitlink::LinkGraph& graph) {
       add_thunks(graph);
+      // Read already (stack_maps.h).
+      if (jitlink::Section* const maps = graph.findSectionByName(".llvm_stackmaps")) graph.removeSection(*maps);
       return llvm::Error::success();
     });
     return llvm::Error::success();

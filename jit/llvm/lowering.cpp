@@ -11,6 +11,7 @@
 #include "cpu/cpu.h"
 #include "cpu/exec/translation_counters.h"
 #include "cpu/mmu/tlb.h"
+#include "jit/llvm/stack_maps.h"
 
 namespace calco::jit {
 
@@ -354,7 +355,7 @@ void Lowering::poll(int32_t target) {
   branch_unlikely(builder_.CreateICmpNE(reasons, builder_.getInt32(0)), wanted);
   const llvm::IRBuilderBase::InsertPointGuard guard(builder_);
   builder_.SetInsertPoint(wanted);
-  store_for_exit();
+  put_for_exit();
   leave(target, ExitReason::Next);
 }
 
@@ -405,7 +406,7 @@ llvm::BasicBlock* Lowering::bail_block(const ir::Instruction& instruction) {
   bail_guest_ = instruction.guest;
   const llvm::IRBuilderBase::InsertPointGuard guard(builder_);
   builder_.SetInsertPoint(bail_);
-  store_for_exit();
+  put_for_exit();
   leave(source_->guest[instruction.guest].page_offset, ExitReason::Interpret);
   return bail_;
 }
@@ -429,7 +430,7 @@ void Lowering::tail_call(llvm::Function* function) {
 }
 
 void Lowering::interpret(const ir::Instruction& instruction) {
-  store_for_call();
+  store_variables(dirty_);
   const std::vector<cpu::Op>& all = source_->interpreted;
   InterpretedOperations& run = input_.operations.emplace_back(1, all[instruction.immediate]);
   for (size_t i = instruction.immediate + 1; i < all.size() && all[i].handler != nullptr; ++i) run.push_back(all[i]);
@@ -545,6 +546,38 @@ void Lowering::store_variables(VariableSet set) {
   if ((set & kFlagVariables) == 0) return;
   const auto words = flag_words();
   for (unsigned i = 0; i < words.size(); ++i) store_state(words[i], variable_offset(variable::kFlagFirst + i));
+}
+
+// By a table, whose entries LLVM completes (stack_maps.h).
+void Lowering::put_variables(VariableSet set) {
+  if (input_.entries.put_state == nullptr) return store_variables(set);
+  if (set == 0) return;
+  const size_t id = input_.tables.size();
+  StateTable& table = input_.tables.emplace_back();
+  std::vector<llvm::Value*> values;
+  auto put = [&](unsigned number, llvm::Value* value) {
+    const auto bytes = static_cast<uint16_t>(value->getType()->getPrimitiveSizeInBits() / 8);
+    StateLocation location{.kind = StateLocation::Kind::Constant, .bytes = bytes, .value = kUnknownLocation};
+    table.entries.push_back({variable_offset(number), location});
+    values.push_back(value);
+  };
+  for (unsigned number = 0; number < variable::kCount; ++number) {
+    if ((set & ~kFlagVariables & variable_bit(number)) != 0) put(number, get(number));
+  }
+  if ((set & kFlagVariables) != 0) {
+    const auto words = flag_words();
+    for (unsigned i = 0; i < words.size(); ++i) put(variable::kFlagFirst + i, words[i]);
+  }
+  llvm::Function* const function =
+      symbol("put_state", Thunk::Kind::Call, input_.entries.put_state,
+             llvm::FunctionType::get(builder_.getVoidTy(), {builder_.getPtrTy(), builder_.getPtrTy()}, false),
+             llvm::CallingConv::PreserveAll);
+  llvm::Constant* const address = llvm::ConstantExpr::getIntToPtr(
+      builder_.getInt64(reinterpret_cast<uintptr_t>(&table)), builder_.getPtrTy());
+  llvm::CallInst* const call =
+      builder_.CreateCall(function, {state_, address}, llvm::OperandBundleDef("deopt", std::move(values)));
+  call->setCallingConv(llvm::CallingConv::PreserveAll);
+  call->addFnAttr(llvm::Attribute::get(context_, "statepoint-id", std::to_string(id)));
 }
 
 llvm::Value* Lowering::page_base() { return load_state(builder_.getInt64Ty(), kRipOffset); }

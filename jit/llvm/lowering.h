@@ -18,6 +18,7 @@
 #include "jit/llvm/region_graph.h"
 #include "jit/llvm/ssa_builder.h"
 #include "jit/llvm/thunk.h"
+#include "jit/runtime/state_table.h"
 
 namespace calco::jit {
 
@@ -32,8 +33,9 @@ struct LoweringInput {
   const LinkCellSource& link_cell;
   bool page_cache;
   Measurement measurement;
-  // The interpreter operations that the code refers to; as long-lived as the code.
+  // The interpreter operations and state tables that the code refers to; as long-lived as the code.
   std::deque<InterpretedOperations>& operations;
+  std::deque<StateTable>& tables;
 };
 
 // Makes one function of the module, in the convention of abi.h. Used once.
@@ -107,9 +109,11 @@ class Lowering {
   llvm::Value* load_state(llvm::Type* type, int offset);
   void store_state(llvm::Value* value, int offset);
   void store_variables(VariableSet set);
-  // What the CpuState lacks; the first without the registers that ways out carry.
+  // What the CpuState lacks; the first two without the registers that ways out carry. `put`: where it is seldom needed.
   void store_for_exit() { store_variables(dirty_ & ~argument_variables()); }
-  void store_for_call() { store_variables(dirty_); }
+  void put_for_exit() { put_variables(dirty_ & ~argument_variables()); }
+  void put_for_call() { put_variables(dirty_); }
+  void put_variables(VariableSet set);
 
   llvm::BasicBlock* new_block() { return llvm::BasicBlock::Create(context_, "", function_); }
   llvm::BasicBlock* new_cold_block();

@@ -225,7 +225,7 @@ Value* Lowering::lower_load(const ir::Instruction& instruction) {
   builder_.CreateBr(done);
 
   builder_.SetInsertPoint(access.slow);
-  store_for_call();
+  put_for_call();
   Value* const raw = call_runtime("load", input_.entries.load, builder_.getInt64Ty(),
                                   {state_, access.linear, site(instruction, size, 0)});
   Value* const slow = builder_.CreateTrunc(raw, type);
@@ -250,7 +250,7 @@ void Lowering::lower_store(const ir::Instruction& instruction) {
   builder_.CreateBr(done);
 
   builder_.SetInsertPoint(access.slow);
-  store_for_call();
+  put_for_call();
   Value* const raw = builder_.CreateZExt(value, builder_.getInt64Ty());
   Value* const refused = call_runtime("store", input_.entries.store, builder_.getInt64Ty(),
                                       {state_, access.linear, site(instruction, size, 0), raw});
@@ -273,7 +273,7 @@ Value* Lowering::lower_host_address(const ir::Instruction& instruction) {
   builder_.CreateBr(done);
 
   builder_.SetInsertPoint(access.slow);
-  store_for_call();
+  put_for_call();
   const uint32_t bits = (write ? kSiteWrite : 0) | (access.aligned ? kSiteAligned : 0);
   Value* const slow = call_runtime("host_address", input_.entries.host_address, builder_.getInt64Ty(),
                                    {state_, access.linear, site(instruction, size, bits)});

@@ -36,6 +36,8 @@ void initialize_llvm() {
     set_option("enable-misched", "false");
     // Strength reduction adds variables to loops whose guest registers already want more registers than there are.
     set_option("disable-lsr", "true");
+    // State tables (Lowering::put_variables) take values where they are.
+    set_option("use-registers-for-deopt-values", "true");
   });
 }
 

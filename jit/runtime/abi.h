@@ -85,6 +85,8 @@ struct RuntimeEntries {
   const void* interpret = nullptr;     // void(state, const cpu::Op*): runs one interpreter operation
   const void* enter_x87 = nullptr;     // uint64_t(state): as x87_unit.h; 0: leave to the interpreter
   const void* get_flags = nullptr;     // uint64_t(state): the six flags of the lazy triple in the state
+  // void(state, const StateTable*), state_table.h; all registers are kept. Null: code must store the state itself.
+  const void* put_state = nullptr;
 };
 
 }  // namespace calco::jit

@@ -11,6 +11,7 @@
 #include "cpu/exec/block_cache.h"
 #include "jit/runtime/helpers.h"
 #include "jit/runtime/host_registers.h"
+#include "jit/runtime/put_state_entry.h"
 #include "jit/runtime/translation.h"
 #include "jit/runtime/x87_unit.h"
 
@@ -89,6 +90,8 @@ class EntriesGenerator : public Xbyak::CodeGenerator {
     emit_preserving_call(reinterpret_cast<const void*>(&compute_flags), kHasResult | kKeepsX87);
     entries.shared.enter_x87 = begin();
     emit_preserving_call(reinterpret_cast<const void*>(&enter_x87_slot), kHasResult | kKeepsX87);
+    entries.shared.put_state = begin();
+    emit_put_state(*this, has_avx_);
     cache_.trim(const_cast<uint8_t*>(getCurr()));
     return entries;
   }

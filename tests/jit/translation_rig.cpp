@@ -2,6 +2,8 @@
 
 #include <cstddef>
 
+#include "jit/runtime/put_state_entry.h"
+
 namespace calco::jit {
 
 namespace {
@@ -65,6 +67,8 @@ void TranslationRig::make_entries() {
   entries.store = make_call(reinterpret_cast<const void*>(&on_store));
   entries.host_address = make_call(reinterpret_cast<const void*>(&on_host_address));
   entries.interpret = make_call(reinterpret_cast<const void*>(&on_interpret), /*has_result=*/false);
+  entries.put_state = assembler_.getCurr();
+  emit_put_state(assembler_, /*has_avx=*/false);
   entries.get_flags = make_call(reinterpret_cast<const void*>(&on_get_flags));
 }
 
