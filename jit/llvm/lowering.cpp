@@ -355,8 +355,7 @@ void Lowering::poll(int32_t target) {
   branch_unlikely(builder_.CreateICmpNE(reasons, builder_.getInt32(0)), wanted);
   const llvm::IRBuilderBase::InsertPointGuard guard(builder_);
   builder_.SetInsertPoint(wanted);
-  put_for_exit();
-  leave(target, ExitReason::Next);
+  leave_from_cold_block(target, ExitReason::Next);
 }
 
 // Pieces that are compared may go round a few times: what they ask for at boundaries does not count, their number does.
@@ -406,8 +405,7 @@ llvm::BasicBlock* Lowering::bail_block(const ir::Instruction& instruction) {
   bail_guest_ = instruction.guest;
   const llvm::IRBuilderBase::InsertPointGuard guard(builder_);
   builder_.SetInsertPoint(bail_);
-  put_for_exit();
-  leave(source_->guest[instruction.guest].page_offset, ExitReason::Interpret);
+  leave_from_cold_block(source_->guest[instruction.guest].page_offset, ExitReason::Interpret);
   return bail_;
 }
 
@@ -418,10 +416,25 @@ void Lowering::leave(int32_t page_offset, ExitReason reason) {
   tail_call(tail_target("exit", Thunk::Kind::Jump, input_.entries.exit));
 }
 
-void Lowering::tail_call(llvm::Function* function) {
+// The same where it is seldom needed.
+void Lowering::leave_from_cold_block(int32_t page_offset, ExitReason reason) {
+  StateTable table;
+  table.advance = static_cast<uint32_t>(page_offset);
+  const StateLocation location{
+      .kind = StateLocation::Kind::Constant, .bytes = sizeof(uint64_t), .value = static_cast<uint64_t>(reason)};
+  table.entries.push_back({input_.layout.exit_reason, location});
+  put_state(std::move(table), dirty_);
+  tail_call(tail_target("exit_stored", Thunk::Kind::Jump, input_.entries.exit_stored), /*with_registers=*/false);
+}
+
+void Lowering::tail_call(llvm::Function* function, bool with_registers) {
   std::array<llvm::Value*, kArgumentRegisters.size()> arguments;
   for (size_t i = 0; i < arguments.size(); ++i) {
-    arguments[i] = kArgumentRegisters[i] == cpu::kZero ? state_ : get(kArgumentRegisters[i]);
+    if (kArgumentRegisters[i] == cpu::kZero) {
+      arguments[i] = state_;
+    } else {
+      arguments[i] = with_registers ? get(kArgumentRegisters[i]) : llvm::PoisonValue::get(builder_.getInt64Ty());
+    }
   }
   llvm::CallInst* call = builder_.CreateCall(function, arguments);
   call->setCallingConv(llvm::CallingConv::PreserveNone);
@@ -548,17 +561,15 @@ void Lowering::store_variables(VariableSet set) {
   for (unsigned i = 0; i < words.size(); ++i) store_state(words[i], variable_offset(variable::kFlagFirst + i));
 }
 
-// By a table, whose entries LLVM completes (stack_maps.h).
-void Lowering::put_variables(VariableSet set) {
-  if (input_.entries.put_state == nullptr) return store_variables(set);
-  if (set == 0) return;
+// By a table, whose further entries LLVM completes (stack_maps.h).
+void Lowering::put_state(StateTable table, VariableSet set) {
+  if (table.entries.empty() && set == 0) return;
   const size_t id = input_.tables.size();
-  StateTable& table = input_.tables.emplace_back();
+  StateTable& kept = input_.tables.emplace_back(std::move(table));
   std::vector<llvm::Value*> values;
   auto put = [&](unsigned number, llvm::Value* value) {
     const auto bytes = static_cast<uint16_t>(value->getType()->getPrimitiveSizeInBits() / 8);
-    StateLocation location{.kind = StateLocation::Kind::Constant, .bytes = bytes, .value = kUnknownLocation};
-    table.entries.push_back({variable_offset(number), location});
+    kept.entries.push_back({variable_offset(number), {.kind = StateLocation::Kind::Unknown, .bytes = bytes}});
     values.push_back(value);
   };
   for (unsigned number = 0; number < variable::kCount; ++number) {
@@ -572,8 +583,8 @@ void Lowering::put_variables(VariableSet set) {
       symbol("put_state", Thunk::Kind::Call, input_.entries.put_state,
              llvm::FunctionType::get(builder_.getVoidTy(), {builder_.getPtrTy(), builder_.getPtrTy()}, false),
              llvm::CallingConv::PreserveAll);
-  llvm::Constant* const address = llvm::ConstantExpr::getIntToPtr(
-      builder_.getInt64(reinterpret_cast<uintptr_t>(&table)), builder_.getPtrTy());
+  llvm::Constant* const address =
+      llvm::ConstantExpr::getIntToPtr(builder_.getInt64(reinterpret_cast<uintptr_t>(&kept)), builder_.getPtrTy());
   llvm::CallInst* const call =
       builder_.CreateCall(function, {state_, address}, llvm::OperandBundleDef("deopt", std::move(values)));
   call->setCallingConv(llvm::CallingConv::PreserveAll);

@@ -91,7 +91,8 @@ class Lowering {
   bool checks_target(const ir::Instruction& bail) const;
   void lower_bail(const ir::Instruction& instruction);
   void leave(int32_t page_offset, ExitReason reason);
-  void tail_call(llvm::Function* function);
+  void leave_from_cold_block(int32_t page_offset, ExitReason reason);
+  void tail_call(llvm::Function* function, bool with_registers = true);
   void interpret(const ir::Instruction& instruction);
   void interpret_at_end();
   llvm::Function* symbol(const std::string& name, Thunk::Kind kind, const void* target, llvm::FunctionType* type,
@@ -109,11 +110,10 @@ class Lowering {
   llvm::Value* load_state(llvm::Type* type, int offset);
   void store_state(llvm::Value* value, int offset);
   void store_variables(VariableSet set);
-  // What the CpuState lacks; the first two without the registers that ways out carry. `put`: where it is seldom needed.
+  // What the CpuState lacks; the first without the registers that ways out carry. `put`: where it is seldom needed.
   void store_for_exit() { store_variables(dirty_ & ~argument_variables()); }
-  void put_for_exit() { put_variables(dirty_ & ~argument_variables()); }
-  void put_for_call() { put_variables(dirty_); }
-  void put_variables(VariableSet set);
+  void put_for_call() { put_state({}, dirty_); }
+  void put_state(StateTable table, VariableSet set);
 
   llvm::BasicBlock* new_block() { return llvm::BasicBlock::Create(context_, "", function_); }
   llvm::BasicBlock* new_cold_block();

@@ -24,7 +24,8 @@ constexpr std::array<uint8_t, 16> kGeneral = {0, 2, 1, 3, 6, 7, 5, 4, 8, 9, 10, 
 std::optional<StateLocation> general(StateLocation::Kind kind, const Parser::LocationAccessor& location) {
   const unsigned number = location.getDwarfRegNum();
   if (number >= kGeneral.size()) return std::nullopt;
-  return StateLocation{.kind = kind, .index = kGeneral[number], .bytes = static_cast<uint16_t>(location.getSizeInBytes())};
+  return StateLocation{
+      .kind = kind, .index = kGeneral[number], .bytes = static_cast<uint16_t>(location.getSizeInBytes())};
 }
 
 std::optional<StateLocation> location_of(const Parser& parser, const Parser::LocationAccessor& location,
@@ -57,18 +58,20 @@ std::optional<StateLocation> location_of(const Parser& parser, const Parser::Loc
 
 // What is wrong, or nothing.
 std::string complete(const Parser& parser, const Parser::RecordAccessor& record, StateTable& table) {
-  if (record.getNumLocations() < kHeader + table.entries.size()) return "a stack map lacks locations";
-  for (size_t i = 0; i < table.entries.size(); ++i) {
-    StateLocation& known = table.entries[i].location;
-    // Lowering has noted the size. Code that was made twice would need two tables.
-    if (known.kind != StateLocation::Kind::Constant || known.value != kUnknownLocation) return "a call was copied";
-    const auto location = location_of(parser, record.getLocation(static_cast<uint16_t>(kHeader + i)), known.bytes);
+  // Code that was made twice would need two tables.
+  if (table.complete) return "a call was copied";
+  uint16_t next = kHeader;
+  for (StateTable::Entry& entry : table.entries) {
+    if (entry.location.kind != StateLocation::Kind::Unknown) continue;
+    const uint16_t bytes = entry.location.bytes;
+    if (next >= record.getNumLocations()) return "a stack map lacks locations";
+    const auto location = location_of(parser, record.getLocation(next++), bytes);
     if (!location) return "a stack map has an unknown location";
-    if (location->bytes < known.bytes) return "a stack map has too small a location";
-    const uint16_t bytes = known.bytes;
-    known = *location;
-    known.bytes = bytes;
+    if (location->bytes < bytes) return "a stack map has too small a location";
+    entry.location = *location;
+    entry.location.bytes = bytes;
   }
+  table.complete = true;
   return {};
 }
 

@@ -73,8 +73,9 @@ constexpr uint32_t kSiteAligned = 1u << 22;  // host_address: #GP(0) where not a
 //
 // Tail targets are entered by a jump (preserve_none tail call with the twelve registers above):
 struct RuntimeEntries {
-  const void* exit = nullptr;   // RIP and exit_reason are in the state
-  const void* probe = nullptr;  // RIP (exact) is in the state: goes on there through the jump cache, or exits
+  const void* exit = nullptr;         // RIP and exit_reason are in the state
+  const void* exit_stored = nullptr;  // the same; so are all registers, and r13 alone counts
+  const void* probe = nullptr;        // RIP (exact) is in the state: goes on there through the jump cache, or exits
   const void* interpret_at_end = nullptr;  // StateLayout::exit_link: const cpu::Op*, ir::Block::last; goes on behind it
   // Functions of LLVM's preserve_allcc convention (arguments and result as in C, every other register kept):
   // state pointer, linear address, site [, value]. Guest state must be whole in the CpuState (but RIP, which stays the
@@ -85,7 +86,7 @@ struct RuntimeEntries {
   const void* interpret = nullptr;     // void(state, const cpu::Op*): runs one interpreter operation
   const void* enter_x87 = nullptr;     // uint64_t(state): as x87_unit.h; 0: leave to the interpreter
   const void* get_flags = nullptr;     // uint64_t(state): the six flags of the lazy triple in the state
-  // void(state, const StateTable*), state_table.h; all registers are kept. Null: code must store the state itself.
+  // void(state, const StateTable*), state_table.h; all registers are kept.
   const void* put_state = nullptr;
 };
 

@@ -43,6 +43,8 @@ class EntriesGenerator : public Xbyak::CodeGenerator {
     const uint8_t* exit = begin();
     L(exit_label_);
     emit_exit();
+    entries.shared.exit_stored = begin();
+    emit_exit_stored();
     baseline.exit_next = begin();
     emit_exit_with(ExitReason::Next, false);
     baseline.exit_interpret = begin();
@@ -176,6 +178,9 @@ class EntriesGenerator : public Xbyak::CodeGenerator {
 
   void emit_exit() {
     store_pinned();
+    emit_exit_stored();
+  }
+  void emit_exit_stored() {
     enter_host_mxcsr();
     take_x87_back(r13, {r10});
     ret();

@@ -15,6 +15,7 @@ namespace calco::jit {
 
 struct StateLocation {
   enum class Kind : uint8_t {
+    Unknown,   // until the code is there; `bytes` is right
     General,   // index: number of the host's general register
     Vector,    // index: number of the host's vector register
     Memory,    // the bytes at general register `index` + offset
@@ -34,6 +35,8 @@ struct StateTable {
     StateLocation location;
   };
   std::vector<Entry> entries;
+  uint32_t advance = 0;  // what is added to RIP
+  bool complete = false;
 };
 
 // The host's registers at the call, by their numbers.

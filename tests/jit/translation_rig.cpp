@@ -62,6 +62,7 @@ void** TranslationRig::link_cell(int32_t target) {
 void TranslationRig::make_entries() {
   make_enter();
   entries.exit = make_exit(0);
+  entries.exit_stored = make_exit(0, /*registers=*/false);
   entries.probe = make_exit(kProbe);
   entries.load = make_call(reinterpret_cast<const void*>(&on_load));
   entries.store = make_call(reinterpret_cast<const void*>(&on_store));
@@ -90,9 +91,9 @@ void TranslationRig::make_enter() {
   assembler_.ret();
 }
 
-const void* TranslationRig::make_exit(uint64_t way_out) {
+const void* TranslationRig::make_exit(uint64_t way_out, bool registers) {
   const void* code = assembler_.getCurr();
-  for (size_t i = 0; i < kHostRegisters.size(); ++i) {
+  for (size_t i = 0; registers && i < kHostRegisters.size(); ++i) {
     if (kArgumentRegisters[i] != cpu::kZero) assembler_.mov(at(kArgumentRegisters[i] * 8), kHostRegisters[i]);
   }
   assembler_.mov(assembler_.r10, way_out);

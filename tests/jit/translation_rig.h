@@ -93,7 +93,7 @@ class TranslationRig {
 
   void make_entries();
   void make_enter();
-  const void* make_exit(uint64_t way_out);
+  const void* make_exit(uint64_t way_out, bool registers = true);
   const void* make_call(const void* function, bool has_result = true);
   Xbyak::Address at(size_t offset) {
     return assembler_.qword[assembler_.r13 + (static_cast<int>(offset) - kStateBias)];
