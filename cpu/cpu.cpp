@@ -80,6 +80,10 @@ void Cpu::raise_fault(Vector vector, bool has_error_code, uint32_t error_code) {
   registers[kRip] = instruction_pointer();
   if (current_op != nullptr) instructions_retired += current_op->instructions - (current_op->instructions != 0 ? 1 : 0);
   current_op = nullptr;
+  if (deferred_state_.put != nullptr) {
+    deferred_state_.put(*this, deferred_state_.table, deferred_state_.registers);
+    deferred_state_ = {};
+  }
   fault_ = {vector, has_error_code, error_code};
   std::longjmp(fault_return_, kLongjmpFault);
 }

@@ -199,6 +199,14 @@ class Cpu : public CpuState, public ProcessorPins {
   // From within an instruction's function that translated code called: back to the dispatch loop, where execution goes
   // on at RIP. No fault. Nothing with a destructor may be on the stack.
   [[noreturn]] void leave_translation();
+
+  // Guest state that a translation has not stored while it calls for a slow access: a fault has it put in place first.
+  struct DeferredState {
+    void (*put)(CpuState& state, const void* table, const void* registers) = nullptr;  // null: nothing is deferred
+    const void* table = nullptr;
+    const void* registers = nullptr;
+  };
+  void set_deferred_state(const DeferredState& deferred) { deferred_state_ = deferred; }
   // How often a piece (run_piece) may still go round a loop within translated code.
   uint32_t rounds_left = 0;
   // Why and through which link translated code came back (jit/runtime/abi.h).
@@ -307,6 +315,7 @@ class Cpu : public CpuState, public ProcessorPins {
   bool data_breakpoints_ = false;
   bool one_instruction_ = false;  // interpret_instruction() executes
   bool smm_view_ = false;         // the view of memory that the TLB was filled under
+  DeferredState deferred_state_;
 };
 
 }  // namespace calco::cpu

@@ -423,7 +423,7 @@ void Lowering::leave_from_cold_block(int32_t page_offset, ExitReason reason) {
   const StateLocation location{
       .kind = StateLocation::Kind::Constant, .bytes = sizeof(uint64_t), .value = static_cast<uint64_t>(reason)};
   table.entries.push_back({input_.layout.exit_reason, location});
-  put_state(std::move(table), dirty_);
+  call_with_state("put_state", input_.entries.put_state, builder_.getVoidTy(), {state_}, std::move(table), dirty_);
   tail_call(tail_target("exit_stored", Thunk::Kind::Jump, input_.entries.exit_stored), /*with_registers=*/false);
 }
 
@@ -483,13 +483,17 @@ llvm::Function* Lowering::tail_target(const std::string& name, Thunk::Kind kind,
   return symbol(name, kind, target, function_type_, llvm::CallingConv::PreserveNone);
 }
 
-llvm::CallInst* Lowering::call_runtime(const char* name, const void* target, llvm::Type* result,
-                                       llvm::ArrayRef<llvm::Value*> arguments) {
+llvm::Function* Lowering::runtime_function(const char* name, const void* target, llvm::Type* result,
+                                           llvm::ArrayRef<llvm::Value*> arguments) {
   std::vector<llvm::Type*> types;
   for (const llvm::Value* each : arguments) types.push_back(each->getType());
-  llvm::Function* function = symbol(name, Thunk::Kind::Call, target, llvm::FunctionType::get(result, types, false),
-                                    llvm::CallingConv::PreserveAll);
-  llvm::CallInst* call = builder_.CreateCall(function, arguments);
+  return symbol(name, Thunk::Kind::Call, target, llvm::FunctionType::get(result, types, false),
+                llvm::CallingConv::PreserveAll);
+}
+
+llvm::CallInst* Lowering::call_runtime(const char* name, const void* target, llvm::Type* result,
+                                       llvm::ArrayRef<llvm::Value*> arguments) {
+  llvm::CallInst* call = builder_.CreateCall(runtime_function(name, target, result, arguments), arguments);
   call->setCallingConv(llvm::CallingConv::PreserveAll);
   return call;
 }
@@ -561,9 +565,9 @@ void Lowering::store_variables(VariableSet set) {
   for (unsigned i = 0; i < words.size(); ++i) store_state(words[i], variable_offset(variable::kFlagFirst + i));
 }
 
-// By a table, whose further entries LLVM completes (stack_maps.h).
-void Lowering::put_state(StateTable table, VariableSet set) {
-  if (table.entries.empty() && set == 0) return;
+// The table says what the state's `set` is; LLVM completes it (stack_maps.h). It is the last argument.
+llvm::CallInst* Lowering::call_with_state(const char* name, const void* target, llvm::Type* result,
+                                          std::vector<llvm::Value*> arguments, StateTable table, VariableSet set) {
   const size_t id = input_.tables.size();
   StateTable& kept = input_.tables.emplace_back(std::move(table));
   std::vector<llvm::Value*> values;
@@ -579,16 +583,19 @@ void Lowering::put_state(StateTable table, VariableSet set) {
     const auto words = flag_words();
     for (unsigned i = 0; i < words.size(); ++i) put(variable::kFlagFirst + i, words[i]);
   }
-  llvm::Function* const function =
-      symbol("put_state", Thunk::Kind::Call, input_.entries.put_state,
-             llvm::FunctionType::get(builder_.getVoidTy(), {builder_.getPtrTy(), builder_.getPtrTy()}, false),
-             llvm::CallingConv::PreserveAll);
-  llvm::Constant* const address =
-      llvm::ConstantExpr::getIntToPtr(builder_.getInt64(reinterpret_cast<uintptr_t>(&kept)), builder_.getPtrTy());
-  llvm::CallInst* const call =
-      builder_.CreateCall(function, {state_, address}, llvm::OperandBundleDef("deopt", std::move(values)));
+  arguments.push_back(
+      llvm::ConstantExpr::getIntToPtr(builder_.getInt64(reinterpret_cast<uintptr_t>(&kept)), builder_.getPtrTy()));
+  llvm::CallInst* const call = builder_.CreateCall(runtime_function(name, target, result, arguments), arguments,
+                                                   llvm::OperandBundleDef("deopt", std::move(values)));
   call->setCallingConv(llvm::CallingConv::PreserveAll);
   call->addFnAttr(llvm::Attribute::get(context_, "statepoint-id", std::to_string(id)));
+  return call;
+}
+
+// In front of a call that wants it whole.
+void Lowering::put_state() {
+  if (dirty_ == 0) return;
+  call_with_state("put_state", input_.entries.put_state, builder_.getVoidTy(), {state_}, {}, dirty_);
 }
 
 llvm::Value* Lowering::page_base() { return load_state(builder_.getInt64Ty(), kRipOffset); }

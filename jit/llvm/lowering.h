@@ -98,6 +98,8 @@ class Lowering {
   llvm::Function* symbol(const std::string& name, Thunk::Kind kind, const void* target, llvm::FunctionType* type,
                          unsigned convention);
   llvm::Function* tail_target(const std::string& name, Thunk::Kind kind, const void* target);
+  llvm::Function* runtime_function(const char* name, const void* target, llvm::Type* result,
+                                   llvm::ArrayRef<llvm::Value*> arguments);
   llvm::CallInst* call_runtime(const char* name, const void* target, llvm::Type* result,
                                llvm::ArrayRef<llvm::Value*> arguments);
 
@@ -112,8 +114,9 @@ class Lowering {
   void store_variables(VariableSet set);
   // What the CpuState lacks; the first without the registers that ways out carry. `put`: where it is seldom needed.
   void store_for_exit() { store_variables(dirty_ & ~argument_variables()); }
-  void put_for_call() { put_state({}, dirty_); }
-  void put_state(StateTable table, VariableSet set);
+  void put_state();
+  llvm::CallInst* call_with_state(const char* name, const void* target, llvm::Type* result,
+                                  std::vector<llvm::Value*> arguments, StateTable table, VariableSet set);
 
   llvm::BasicBlock* new_block() { return llvm::BasicBlock::Create(context_, "", function_); }
   llvm::BasicBlock* new_cold_block();
@@ -179,6 +182,8 @@ class Lowering {
     llvm::BasicBlock* slow = nullptr;
   };
   Access access(const ir::Instruction& instruction, unsigned size, bool write);
+  llvm::Value* call_access(const char* name, const void* target, const Access& access, llvm::Value* site,
+                           llvm::Value* value);
   // Branches to `slow` where the TLB does not answer; else the host address.
   llvm::Value* look_up(const Access& access);
   llvm::Value* look_up_in_tlb(const Access& access);

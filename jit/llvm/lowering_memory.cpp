@@ -215,6 +215,13 @@ Value* Lowering::site(const ir::Instruction& instruction, unsigned size, uint32_
   return builder_.getInt32(access_site(page_offset, size, stack) | bits);
 }
 
+// The way of an access that the TLB does not answer.
+Value* Lowering::call_access(const char* name, const void* target, const Access& access, Value* site, Value* value) {
+  llvm::Type* const word = builder_.getInt64Ty();
+  if (value == nullptr) value = llvm::PoisonValue::get(word);
+  return call_with_state(name, target, word, {state_, access.linear, site, value}, {}, dirty_);
+}
+
 Value* Lowering::lower_load(const ir::Instruction& instruction) {
   const unsigned size = ir::bytes_of(instruction.type);
   llvm::Type* const type = type_of(instruction.type);
@@ -225,9 +232,7 @@ Value* Lowering::lower_load(const ir::Instruction& instruction) {
   builder_.CreateBr(done);
 
   builder_.SetInsertPoint(access.slow);
-  put_for_call();
-  Value* const raw = call_runtime("load", input_.entries.load, builder_.getInt64Ty(),
-                                  {state_, access.linear, site(instruction, size, 0)});
+  Value* const raw = call_access("load", input_.entries.load, access, site(instruction, size, 0), nullptr);
   Value* const slow = builder_.CreateTrunc(raw, type);
   forget_pages();
   enter_x87_again();
@@ -250,10 +255,8 @@ void Lowering::lower_store(const ir::Instruction& instruction) {
   builder_.CreateBr(done);
 
   builder_.SetInsertPoint(access.slow);
-  put_for_call();
   Value* const raw = builder_.CreateZExt(value, builder_.getInt64Ty());
-  Value* const refused = call_runtime("store", input_.entries.store, builder_.getInt64Ty(),
-                                      {state_, access.linear, site(instruction, size, 0), raw});
+  Value* const refused = call_access("store", input_.entries.store, access, site(instruction, size, 0), raw);
   forget_pages();
   enter_x87_again();
   builder_.CreateCondBr(builder_.CreateICmpEQ(refused, builder_.getInt64(0)), done, bail);
@@ -273,10 +276,9 @@ Value* Lowering::lower_host_address(const ir::Instruction& instruction) {
   builder_.CreateBr(done);
 
   builder_.SetInsertPoint(access.slow);
-  put_for_call();
   const uint32_t bits = (write ? kSiteWrite : 0) | (access.aligned ? kSiteAligned : 0);
-  Value* const slow = call_runtime("host_address", input_.entries.host_address, builder_.getInt64Ty(),
-                                   {state_, access.linear, site(instruction, size, bits)});
+  Value* const slow =
+      call_access("host_address", input_.entries.host_address, access, site(instruction, size, bits), nullptr);
   forget_pages();
   enter_x87_again();
   builder_.CreateCondBr(builder_.CreateICmpNE(slow, builder_.getInt64(0)), done, bail);

@@ -70,7 +70,7 @@ void Lowering::lower_enter_x87(const ir::Instruction& instruction) {
   branch_unlikely(builder_.CreateICmpEQ(in_host, builder_.getInt8(0)), away);
   llvm::BasicBlock* const done = builder_.GetInsertBlock();
   builder_.SetInsertPoint(away);
-  put_for_call();
+  put_state();
   builder_.CreateCondBr(builder_.CreateICmpNE(call_enter_x87(), builder_.getInt64(0)), done, bail);
   builder_.SetInsertPoint(done);
   x87_entered_ = true;

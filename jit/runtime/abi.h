@@ -77,12 +77,13 @@ struct RuntimeEntries {
   const void* exit_stored = nullptr;  // the same; so are all registers, and r13 alone counts
   const void* probe = nullptr;        // RIP (exact) is in the state: goes on there through the jump cache, or exits
   const void* interpret_at_end = nullptr;  // StateLayout::exit_link: const cpu::Op*, ir::Block::last; goes on behind it
-  // Functions of LLVM's preserve_allcc convention (arguments and result as in C, every other register kept):
-  // state pointer, linear address, site [, value]. Guest state must be whole in the CpuState (but RIP, which stays the
-  // page's) because they may raise a fault; they do not change it otherwise.
-  const void* load = nullptr;          // uint64_t(state, linear, site)
-  const void* store = nullptr;         // uint64_t(state, linear, site, value): 0 done; 1: leave to the interpreter
-  const void* host_address = nullptr;  // uint8_t*(state, linear, site): null: leave to the interpreter
+  // Functions of LLVM's preserve_allcc convention (arguments and result as in C, every other register kept).
+  // Accesses: state pointer, linear address, site, value, const StateTable* (state_table.h), which says where the guest
+  // state is that the CpuState lacks (but RIP, which stays the page's), for they may raise a fault.
+  const void* load = nullptr;          // uint64_t: what was read
+  const void* store = nullptr;         // uint64_t: 0 done; 1: leave to the interpreter
+  const void* host_address = nullptr;  // uint8_t*: null: leave to the interpreter
+  // With the whole state in the CpuState, but RIP.
   const void* interpret = nullptr;     // void(state, const cpu::Op*): runs one interpreter operation
   const void* enter_x87 = nullptr;     // uint64_t(state): as x87_unit.h; 0: leave to the interpreter
   const void* get_flags = nullptr;     // uint64_t(state): the six flags of the lazy triple in the state

@@ -11,7 +11,7 @@
 #include "cpu/exec/block_cache.h"
 #include "jit/runtime/helpers.h"
 #include "jit/runtime/host_registers.h"
-#include "jit/runtime/put_state_entry.h"
+#include "jit/runtime/register_frame.h"
 #include "jit/runtime/translation.h"
 #include "jit/runtime/x87_unit.h"
 
@@ -81,11 +81,11 @@ class EntriesGenerator : public Xbyak::CodeGenerator {
     entries.shared.exit = exit;
     entries.shared.probe = probe_in_state;
     entries.shared.load = begin();
-    emit_preserving_call(reinterpret_cast<const void*>(&load_slowly), kHasResult);
+    emit_access(reinterpret_cast<const void*>(&load_for_region));
     entries.shared.store = begin();
-    emit_preserving_call(reinterpret_cast<const void*>(&store_slowly), kHasResult);
+    emit_access(reinterpret_cast<const void*>(&store_for_region));
     entries.shared.host_address = begin();
-    emit_preserving_call(reinterpret_cast<const void*>(&find_host_address), kHasResult);
+    emit_access(reinterpret_cast<const void*>(&find_host_address_for_region));
     entries.shared.interpret = begin();
     emit_preserving_call(reinterpret_cast<const void*>(&jit::interpret), 0);
     entries.shared.get_flags = begin();
@@ -268,6 +268,24 @@ class EntriesGenerator : public Xbyak::CodeGenerator {
     }
     pop(r10);
     pop(r10);
+    ret();
+  }
+
+  // Accesses of regions (RuntimeEntries::load). The C++ function gets the registers' place as its sixth argument.
+  void emit_access(const void* function) {
+    RegisterFrame frame(*this, has_avx_);
+    frame.save();
+    stmxcsr(ptr[rdi + (kMxcsrOffset - kStateBias)]);
+    ldmxcsr(ptr[rip + host_mxcsr_]);
+    mov(r9, rsp);
+    take_x87_back(rdi, {rdi, rsi, rdx, rcx, r8, r9});
+    sub(rdi, kStateBias);
+    mov(rax, reinterpret_cast<uint64_t>(function));
+    call(rax);
+    mov(frame.general(rax.getIdx()), rax);
+    mov(rdi, frame.general(rdi.getIdx()));
+    ldmxcsr(ptr[rdi + (kMxcsrOffset - kStateBias)]);
+    frame.restore();
     ret();
   }
 

@@ -78,6 +78,42 @@ uint8_t* find_host_address(cpu::CpuState* state, uint64_t linear, uint32_t site)
   return host;
 }
 
+namespace {
+
+// A fault has the state put in place. No object with a destructor: a fault is a longjmp.
+void defer_state(cpu::CpuState* state, const StateTable* table, const HostRegisters* registers) {
+  auto put = [](cpu::CpuState& to, const void* known_table, const void* known_registers) {
+    put_state(&to, static_cast<const StateTable*>(known_table), static_cast<const HostRegisters*>(known_registers));
+  };
+  processor(state).set_deferred_state({put, table, registers});
+}
+
+template <typename Result>
+Result done(cpu::CpuState* state, Result result) {
+  processor(state).set_deferred_state({});
+  return result;
+}
+
+}  // namespace
+
+uint64_t load_for_region(cpu::CpuState* state, uint64_t linear, uint32_t site, uint64_t, const StateTable* table,
+                         const HostRegisters* registers) {
+  defer_state(state, table, registers);
+  return done(state, load_slowly(state, linear, site));
+}
+
+uint64_t store_for_region(cpu::CpuState* state, uint64_t linear, uint32_t site, uint64_t value, const StateTable* table,
+                          const HostRegisters* registers) {
+  defer_state(state, table, registers);
+  return done(state, store_slowly(state, linear, site, value));
+}
+
+uint8_t* find_host_address_for_region(cpu::CpuState* state, uint64_t linear, uint32_t site, uint64_t,
+                                      const StateTable* table, const HostRegisters* registers) {
+  defer_state(state, table, registers);
+  return done(state, find_host_address(state, linear, site));
+}
+
 void interpret(cpu::CpuState* state, const cpu::Op* op) {
   Cpu& cpu = processor(state);
   op->handler(&cpu, op, cpu.tlb);

@@ -6,6 +6,7 @@
 
 #include "cpu/cpu.h"
 #include "cpu/exec/op.h"
+#include "jit/runtime/state_table.h"
 
 namespace calco::jit {
 
@@ -15,6 +16,13 @@ uint64_t load_slowly(cpu::CpuState* state, uint64_t linear, uint32_t site);
 uint64_t store_slowly(cpu::CpuState* state, uint64_t linear, uint32_t site, uint64_t value);
 // Null: the interpreter's (devices, page crossing, code, alignment).
 uint8_t* find_host_address(cpu::CpuState* state, uint64_t linear, uint32_t site);
+// The same for regions, whose registers the CpuState lacks: `table` and `registers` say where they are.
+uint64_t load_for_region(cpu::CpuState* state, uint64_t linear, uint32_t site, uint64_t unused, const StateTable* table,
+                         const HostRegisters* registers);
+uint64_t store_for_region(cpu::CpuState* state, uint64_t linear, uint32_t site, uint64_t value, const StateTable* table,
+                          const HostRegisters* registers);
+uint8_t* find_host_address_for_region(cpu::CpuState* state, uint64_t linear, uint32_t site, uint64_t unused,
+                                      const StateTable* table, const HostRegisters* registers);
 // Runs operations up to stop_operation().
 void interpret(cpu::CpuState* state, const cpu::Op* op);
 // Runs one operation that hands the state back with RIP behind it. 0: the dispatch loop must go on; 1: translated code

@@ -2,7 +2,7 @@
 
 #include <cstddef>
 
-#include "jit/runtime/put_state_entry.h"
+#include "jit/runtime/register_frame.h"
 
 namespace calco::jit {
 
@@ -64,9 +64,9 @@ void TranslationRig::make_entries() {
   entries.exit = make_exit(0);
   entries.exit_stored = make_exit(0, /*registers=*/false);
   entries.probe = make_exit(kProbe);
-  entries.load = make_call(reinterpret_cast<const void*>(&on_load));
-  entries.store = make_call(reinterpret_cast<const void*>(&on_store));
-  entries.host_address = make_call(reinterpret_cast<const void*>(&on_host_address));
+  entries.load = make_access(reinterpret_cast<const void*>(&on_load));
+  entries.store = make_access(reinterpret_cast<const void*>(&on_store));
+  entries.host_address = make_access(reinterpret_cast<const void*>(&on_host_address));
   entries.interpret = make_call(reinterpret_cast<const void*>(&on_interpret), /*has_result=*/false);
   entries.put_state = assembler_.getCurr();
   emit_put_state(assembler_, /*has_avx=*/false);
@@ -98,6 +98,20 @@ const void* TranslationRig::make_exit(uint64_t way_out, bool registers) {
   }
   assembler_.mov(assembler_.r10, way_out);
   assembler_.mov(at(offsetof(State, way_out)), assembler_.r10);
+  assembler_.ret();
+  return code;
+}
+
+// The same for accesses, which get the registers' place as their last argument.
+const void* TranslationRig::make_access(const void* function) {
+  const void* code = assembler_.getCurr();
+  RegisterFrame frame(assembler_, /*has_avx=*/false);
+  frame.save();
+  assembler_.mov(assembler_.r9, assembler_.rsp);
+  assembler_.mov(assembler_.rax, reinterpret_cast<uintptr_t>(function));
+  assembler_.call(assembler_.rax);
+  assembler_.mov(frame.general(assembler_.rax.getIdx()), assembler_.rax);
+  frame.restore();
   assembler_.ret();
   return code;
 }
@@ -143,24 +157,33 @@ void TranslationRig::fill(uint64_t linear) {
   entry.addend = reinterpret_cast<uintptr_t>(memory.data()) - kMemory;
 }
 
-uint64_t TranslationRig::on_load(void* biased, uint64_t linear, uint32_t site) {
+TranslationRig& TranslationRig::rig_at_access(void* biased, const StateTable* table, const HostRegisters* registers) {
   TranslationRig& rig = rig_of(biased);
+  put_state(&rig.at_slow_path, table, registers);
+  return rig;
+}
+
+uint64_t TranslationRig::on_load(void* biased, uint64_t linear, uint32_t site, uint64_t, const StateTable* table,
+                                 const HostRegisters* registers) {
+  TranslationRig& rig = rig_at_access(biased, table, registers);
   ++rig.slow_loads;
   rig.last_site = site;
   rig.fill(linear);
   return rig.load(linear, site);
 }
 
-uint64_t TranslationRig::on_store(void* biased, uint64_t linear, uint32_t site, uint64_t value) {
-  TranslationRig& rig = rig_of(biased);
+uint64_t TranslationRig::on_store(void* biased, uint64_t linear, uint32_t site, uint64_t value, const StateTable* table,
+                                  const HostRegisters* registers) {
+  TranslationRig& rig = rig_at_access(biased, table, registers);
   ++rig.slow_stores;
   rig.last_site = site;
   rig.fill(linear);
   return rig.store(linear, site, value) ? 0 : 1;
 }
 
-uint8_t* TranslationRig::on_host_address(void* biased, uint64_t linear, uint32_t site) {
-  TranslationRig& rig = rig_of(biased);
+uint8_t* TranslationRig::on_host_address(void* biased, uint64_t linear, uint32_t site, uint64_t,
+                                         const StateTable* table, const HostRegisters* registers) {
+  TranslationRig& rig = rig_at_access(biased, table, registers);
   ++rig.slow_host_addresses;
   rig.last_site = site;
   rig.fill(linear);

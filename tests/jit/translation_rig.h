@@ -16,6 +16,7 @@
 #include "cpu/mmu/tlb.h"
 #include "cpu/state.h"
 #include "jit/runtime/abi.h"
+#include "jit/runtime/state_table.h"
 
 namespace calco::jit {
 
@@ -85,15 +86,20 @@ class TranslationRig {
 
  private:
   static TranslationRig& rig_of(void* biased);
-  static uint64_t on_load(void* state, uint64_t linear, uint32_t site);
-  static uint64_t on_store(void* state, uint64_t linear, uint32_t site, uint64_t value);
-  static uint8_t* on_host_address(void* state, uint64_t linear, uint32_t site);
+  static TranslationRig& rig_at_access(void* biased, const StateTable* table, const HostRegisters* registers);
+  static uint64_t on_load(void* state, uint64_t linear, uint32_t site, uint64_t unused, const StateTable* table,
+                          const HostRegisters* registers);
+  static uint64_t on_store(void* state, uint64_t linear, uint32_t site, uint64_t value, const StateTable* table,
+                           const HostRegisters* registers);
+  static uint8_t* on_host_address(void* state, uint64_t linear, uint32_t site, uint64_t unused, const StateTable* table,
+                                  const HostRegisters* registers);
   static void on_interpret(void* state, const cpu::Op* op);
   static uint64_t on_get_flags(void* state);
 
   void make_entries();
   void make_enter();
   const void* make_exit(uint64_t way_out, bool registers = true);
+  const void* make_access(const void* function);
   const void* make_call(const void* function, bool has_result = true);
   Xbyak::Address at(size_t offset) {
     return assembler_.qword[assembler_.r13 + (static_cast<int>(offset) - kStateBias)];
