@@ -159,7 +159,7 @@ bool Cosimulation::run_once(Cpu& cpu, const Translation& translation) {
   cpu.set_journal(nullptr);
   way_ = "with its stores noted";
   if (!agree_) return false;
-
+  leave_where_journaled_code_left(cpu);
   way_ = "as always";
   do {
     run_translated(cpu, translation, direct_);
@@ -180,6 +180,18 @@ bool Cosimulation::run_once(Cpu& cpu, const Translation& translation) {
   cpu.restore(before_);
   know_pages(cpu);
   return false;
+}
+
+// Without the journal the TLB may know the page that the translation left for, or the second page of the instruction
+// there: the third execution would go farther, and its stores could not be undone.
+void Cosimulation::leave_where_journaled_code_left(Cpu& cpu) {
+  const uint64_t page = translated_.state.registers[cpu::kRip] & kPageMask;
+  for (const uint64_t linear : {page, page + kPageSize}) {
+    cpu.set_journal(&translated_.journal);
+    const bool known = cpu::tlb_entry(cpu.tlb, linear)->execute == linear;
+    cpu.set_journal(nullptr);
+    if (!known) cpu::tlb_entry(cpu.tlb, linear)->execute = cpu::TlbEntry{}.execute;
+  }
 }
 
 // Translated code goes on in another page only where the TLB knows it as code, and the executions use different TLBs.

@@ -69,6 +69,7 @@ class Cosimulation {
   struct Goal;
   bool run_once(cpu::Cpu& cpu, const Translation& translation);
   void run_translated(cpu::Cpu& cpu, const Translation& translation, PieceResult& result);
+  void leave_where_journaled_code_left(cpu::Cpu& cpu);
   void know_pages(cpu::Cpu& cpu);
   void interpret(cpu::Cpu& cpu, const Translation& translation);
   void count_outside(uint8_t outside);

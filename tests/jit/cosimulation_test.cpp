@@ -69,6 +69,28 @@ TEST_P(ComparedExecution, ALoopInARegionGoesRoundSeveralTimesAPiece) {
   EXPECT_THAT(reports, SizeIs(0));
 }
 
+// Linux's preemption count: the execution without journal went into a page that the one with a journal did not know, and
+// its store could not be undone.
+TEST_P(ComparedExecution, AnInstructionAcrossPagesIsDoneOnce) {
+  constexpr uint64_t kAway = kAlias + kCode + 0x1000;  // meets the second page's TLB entry
+  GuestCode code;
+  Xbyak::Label again;
+  code.mov(rsi, kAway);
+  code.mov(rdi, kData);
+  code.mov(ecx, 500);
+  const uint64_t begin = kCode + 0x1000 - 2 - code.getSize();
+  code.L(again);
+  code.add(code.qword[rdi], 1);
+  code.mov(rax, code.qword[rsi]);
+  code.dec(ecx);
+  code.jnz(again);
+  code.hlt();
+  load(code, begin);
+  run(begin);
+  EXPECT_EQ(word(kData), 500u);
+  EXPECT_THAT(reports, SizeIs(0));
+}
+
 TEST_P(ComparedExecution, FaultsAreCompared) {
   GuestCode code;
   code.mov(r14, kNowhere);
