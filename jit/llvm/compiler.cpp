@@ -139,8 +139,10 @@ bool LlvmCompiler::lower(const Region& given, const LinkCellSource& link_cell, l
   module.setDataLayout(target->createDataLayout());
   Region region = given;
   if (options_.loop_heads) copy_loop_heads(region);
-  Lowering lowering(module, {region, layout_, entries_, services_, link_cell, options_.page_cache, options_.measurement,
-                             result.operations, result.tables});
+  // The register allocator of quick code generation has no place for a table's values.
+  const bool stack_maps = !options_.fast_code;
+  Lowering lowering(module, {region, layout_, entries_, services_, link_cell, options_.page_cache, stack_maps,
+                             options_.measurement, result.operations, result.tables});
   lowering.run();
   thunks = lowering.thunks();
   refusal_ = lowering.refusal();

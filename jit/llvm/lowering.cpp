@@ -7,6 +7,7 @@
 #include <bit>
 #include <cstddef>
 #include <set>
+#include <utility>
 
 #include "cpu/cpu.h"
 #include "cpu/exec/translation_counters.h"
@@ -570,6 +571,7 @@ llvm::CallInst* Lowering::call_with_state(const char* name, const void* target, 
                                           std::vector<llvm::Value*> arguments, StateTable table, VariableSet set) {
   const size_t id = input_.tables.size();
   StateTable& kept = input_.tables.emplace_back(std::move(table));
+  if (!input_.stack_maps) store_variables(std::exchange(set, 0));
   std::vector<llvm::Value*> values;
   auto put = [&](unsigned number, llvm::Value* value) {
     const auto bytes = static_cast<uint16_t>(value->getType()->getPrimitiveSizeInBits() / 8);

@@ -32,6 +32,7 @@ struct LoweringInput {
   const LlvmServices& services;
   const LinkCellSource& link_cell;
   bool page_cache;
+  bool stack_maps;  // LLVM's code generator can say where values are; if not, code stores them
   Measurement measurement;
   // The interpreter operations and state tables that the code refers to; as long-lived as the code.
   std::deque<InterpretedOperations>& operations;

@@ -178,6 +178,16 @@ TEST(LlvmCompiler, TheStateIsWholeAtEveryAccess) {
   }
 }
 
+TEST(LlvmCompiler, TheStateIsWholeAtEveryAccessOfCodeThatWasMadeQuickly) {
+  LlvmOptions options;
+  options.fast_code = true;
+  LlvmRig rig(options);
+  for (unsigned seed = 1000; seed < 1100; ++seed) {
+    expect_whole_state_at_accesses(rig, seed);
+    if (HasFatalFailure()) return;
+  }
+}
+
 TEST(LlvmCompiler, RandomBlocksDoWhatTheEvaluatorSays) {
   LlvmRig rig;
   for (unsigned seed = 0; seed < 300; ++seed) {
