@@ -2,7 +2,10 @@
 //
 // A repeated instruction is precise and restartable: after every element or span RCX, RSI and RDI say what is done, so
 // a fault or an interrupt leaves RIP at the instruction. MOVS and STOS move whole page spans with host block moves.
+#include "cpu/exec/string.h"
+
 #include <algorithm>
+#include <bit>
 
 #include "cpu/exec/address.h"
 #include "cpu/exec/handlers.h"
@@ -230,7 +233,17 @@ Selection select_compare(unsigned size, const Op& op) {
   })};
 }
 
+template <typename T>
+constexpr Handler kRepeatedMove = &repeat_count<T, MoveString, &move_span<T>>;
+template <typename T>
+constexpr Handler kRepeatedStore = &repeat_count<T, StoreString, &store_span<T>>;
+
 }  // namespace
+
+const std::array<Handler, 4> kRepeatedMoves = {kRepeatedMove<uint8_t>, kRepeatedMove<uint16_t>, kRepeatedMove<uint32_t>,
+                                               kRepeatedMove<uint64_t>};
+const std::array<Handler, 4> kRepeatedStores = {kRepeatedStore<uint8_t>, kRepeatedStore<uint16_t>,
+                                                kRepeatedStore<uint32_t>, kRepeatedStore<uint64_t>};
 
 Selection select_string(const decode::Instruction& instruction, Op& op) {
   const bool overridden = instruction.segment_override != kNoSegment;
@@ -240,14 +253,15 @@ Selection select_string(const decode::Instruction& instruction, Op& op) {
                0xF;
   op.address_size = instruction.address_size & 0xF;
   const unsigned size = instruction.operands[0].size;
+  op.extra = static_cast<uint8_t>(std::countr_zero(size));
   const bool repeated = op.repeat || op.repeat_not;
   switch (instruction.mnemonic) {
     case Mnemonic::Movs:
       if (!repeated) return {single_handler<MoveString>(size)};
-      return {with_size(size, []<typename T>() -> Handler { return &repeat_count<T, MoveString, &move_span<T>>; })};
+      return {kRepeatedMoves[op.extra]};
     case Mnemonic::Stos:
       if (!repeated) return {single_handler<StoreString>(size)};
-      return {with_size(size, []<typename T>() -> Handler { return &repeat_count<T, StoreString, &store_span<T>>; })};
+      return {kRepeatedStores[op.extra]};
     case Mnemonic::Lods:
       if (!repeated) return {single_handler<LoadString>(size)};
       return {with_size(size, []<typename T>() -> Handler { return &repeat_count<T, LoadString, &no_span<T>>; })};

@@ -8,6 +8,7 @@
 #include "cpu/exec/block_cache.h"
 #include "cpu/mmu/paging.h"
 #include "cpu/mmu/store_journal.h"
+#include "cpu/mmu/watched_page.h"
 
 namespace calco::cpu {
 
@@ -152,7 +153,8 @@ void Mmu::fill(const Slot& slot, uint64_t linear, const Translation& translation
     slot.entry.addend = reinterpret_cast<uint64_t>(host) - page;
     slot.detail.memory = true;
     const GuestMemory& memory = cpu_.environment().memory_map.memory();
-    if (!range->writable || memory.watches_stores(memory.offset_of(host))) slow_write = kTlbSlow;
+    if (!range->writable) slow_write = kTlbSlow;
+    if (slow_write == 0 && memory.watches_stores(memory.offset_of(host))) slow_write = kTlbSlow | kTlbWatched;
   }
   if (protection == Protection::UserAligned) slow = slow_write = kTlbSlow;
   if (journal_ != nullptr) slow_write = kTlbSlow;
@@ -486,7 +488,8 @@ void Mmu::protect_page(uint64_t memory_offset) {
     for (auto& table : space->tables) {
       if (table.empty) continue;
       for (TlbEntry& entry : table.entries) {
-        if (entry.write != kTlbInvalid && entry.write + entry.addend == host_page) entry.write |= kTlbSlow;
+        if (entry.write != kTlbInvalid && entry.write + entry.addend == host_page)
+          entry.write |= kTlbSlow | kTlbWatched;
       }
     }
   }

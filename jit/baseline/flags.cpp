@@ -248,9 +248,7 @@ Emitter::Reg64 Emitter::current_flags() {
     mov(flags, ptr[host::state(kFirst)]);
     return flags;
   }
-  flush_vectors();
   call_entry(entries_.flags);
-  vectors_loaded_ = vectors_dirty_ = 0;
   mov(flags, ptr[rsp + frame_slot(0)]);
   return flags;
 }

@@ -9,8 +9,10 @@
 #include <iterator>
 
 #include "cpu/exec/block_cache.h"
+#include "cpu/flags.h"
 #include "jit/runtime/helpers.h"
 #include "jit/runtime/host_registers.h"
+#include "jit/runtime/quick_paths.h"
 #include "jit/runtime/register_frame.h"
 #include "jit/runtime/translation.h"
 #include "jit/runtime/x87_unit.h"
@@ -23,6 +25,7 @@ constexpr size_t kEntriesBytes = 8192;
 constexpr int kRipOffset = cpu::kRip * 8;
 constexpr int kMxcsrOffset = offsetof(cpu::CpuState, mxcsr);
 constexpr int kX87InHostOffset = offsetof(cpu::CpuState, x87_residence) + offsetof(cpu::X87Residence, in_host);
+constexpr int kFlagsOffset = offsetof(cpu::CpuState, flags);
 constexpr uint32_t kHostMxcsr = 0x1F80;
 
 // Emitted at the cache's writable view; all addresses are relative, so the executable view is the same code.
@@ -66,30 +69,38 @@ class EntriesGenerator : public Xbyak::CodeGenerator {
     entries.shared.interpret_at_end = baseline.interpret_at_end;
 
     baseline.load = begin();
+    emit_quick_baseline_call(reinterpret_cast<const void*>(&load_quickly), Quick::Value);
     emit_baseline_call(reinterpret_cast<const void*>(&load_slowly), kKeepsRegisters);
     baseline.store = begin();
+    emit_quick_baseline_call(reinterpret_cast<const void*>(&store_quickly), Quick::Done);
     emit_baseline_call(reinterpret_cast<const void*>(&store_slowly), kKeepsRegisters);
     baseline.host_address = begin();
+    emit_quick_baseline_call(reinterpret_cast<const void*>(&find_host_address_quickly), Quick::Address);
     emit_baseline_call(reinterpret_cast<const void*>(&find_host_address), kKeepsRegisters);
     baseline.interpret = begin();
-    emit_baseline_call(reinterpret_cast<const void*>(&interpret_slot), kChangesRegisters);
+    emit_quick_interpretation();
+    emit_baseline_call(reinterpret_cast<const void*>(&interpret_slot), kChangesRegisters | kStored);
     baseline.flags = begin();
-    emit_baseline_call(reinterpret_cast<const void*>(&compute_flags), kKeepsRegisters | kKeepsX87);
+    emit_baseline_flags();
     baseline.enter_x87 = begin();
     emit_baseline_call(reinterpret_cast<const void*>(&enter_x87_slot), kKeepsRegisters | kKeepsX87);
 
     entries.shared.exit = exit;
     entries.shared.probe = probe_in_state;
     entries.shared.load = begin();
+    emit_quick_call(reinterpret_cast<const void*>(&load_quickly), Quick::Value);
     emit_access(reinterpret_cast<const void*>(&load_for_region));
     entries.shared.store = begin();
+    emit_quick_call(reinterpret_cast<const void*>(&store_quickly), Quick::Done);
     emit_access(reinterpret_cast<const void*>(&store_for_region));
     entries.shared.host_address = begin();
+    emit_quick_call(reinterpret_cast<const void*>(&find_host_address_quickly), Quick::Address);
     emit_access(reinterpret_cast<const void*>(&find_host_address_for_region));
     entries.shared.interpret = begin();
+    emit_quick_call(reinterpret_cast<const void*>(&interpret_quickly), Quick::NoResult);
     emit_preserving_call(reinterpret_cast<const void*>(&jit::interpret), 0);
     entries.shared.get_flags = begin();
-    emit_preserving_call(reinterpret_cast<const void*>(&compute_flags), kHasResult | kKeepsX87);
+    emit_quick_function(reinterpret_cast<const void*>(&compute_flags));
     entries.shared.enter_x87 = begin();
     emit_preserving_call(reinterpret_cast<const void*>(&enter_x87_slot), kHasResult | kKeepsX87);
     entries.shared.put_state = begin();
@@ -104,8 +115,12 @@ class EntriesGenerator : public Xbyak::CodeGenerator {
     kKeepsRegisters = 0,    // baseline: guest registers stay as they are
     kChangesRegisters = 1,  // baseline
     kHasResult = 2,         // preserve_allcc
+    kStored = 8,            // baseline: guest registers are in the state already
     kKeepsX87 = 4,          // has nothing to do with x87 registers, be they the guest's or the host's
   };
+
+  // What a quick function's answer, where it is not null, means for who asked.
+  enum class Quick : uint8_t { Value, Address, Done, NoResult };
 
   static uint64_t enter_x87_slot(cpu::CpuState* state) { return enter_x87(*state) ? 1 : 0; }
   static uint64_t interpret_slot(cpu::CpuState* state, uint64_t, const cpu::Op* op) {
@@ -244,7 +259,7 @@ class EntriesGenerator : public Xbyak::CodeGenerator {
   // the frame.
   void emit_baseline_call(const void* function, unsigned how) {
     constexpr int kPushed = 24;
-    store_pinned();
+    if ((how & kStored) == 0) store_pinned();
     push(r10);
     push(r10);
     if (has_avx_) vzeroupper();
@@ -268,6 +283,109 @@ class EntriesGenerator : public Xbyak::CodeGenerator {
     }
     pop(r10);
     pop(r10);
+    ret();
+  }
+
+  void finish_quickly(Quick answer) {
+    if (answer == Quick::Value) mov(rax, ptr[rax]);
+    if (answer == Quick::Done) xor_(eax, eax);
+  }
+
+  // In front of emit_baseline_call(): returns where quick_paths.h can do it. An even number of pushes keeps rsp a
+  // multiple of 16.
+  void emit_quick_baseline_call(const void* function, Quick answer) {
+    const std::array<Xbyak::Reg64, 6> saved = {rax, rcx, rdx, rsi, rdi, r11};
+    constexpr int kPushed = 8 * static_cast<int>(saved.size()) + 8;
+    Xbyak::Label slow;
+    for (const Xbyak::Reg64& reg : saved) push(reg);
+    lea(rdi, ptr[r13 - kStateBias]);
+    mov(rsi, ptr[rsp + kPushed + frame_slot(0)]);
+    mov(rdx, ptr[rsp + kPushed + frame_slot(1)]);
+    mov(rcx, ptr[rsp + kPushed + frame_slot(2)]);
+    mov(rax, reinterpret_cast<uint64_t>(function));
+    call(rax);
+    test(rax, rax);
+    jz(slow);
+    finish_quickly(answer);
+    mov(ptr[rsp + kPushed + frame_slot(0)], rax);
+    for (auto reg = saved.rbegin(); reg != saved.rend(); ++reg) pop(*reg);
+    ret();
+    L(slow);
+    for (auto reg = saved.rbegin(); reg != saved.rend(); ++reg) pop(*reg);
+  }
+
+  // The same for operations: what they read must be in the state, and what they write is there.
+  void emit_quick_interpretation() {
+    constexpr int kPushed = 24;
+    Xbyak::Label slow;
+    store_pinned();
+    push(r10);
+    push(r10);
+    lea(rdi, ptr[r13 - kStateBias]);
+    mov(rsi, ptr[rsp + kPushed + frame_slot(1)]);
+    mov(rax, reinterpret_cast<uint64_t>(&interpret_quickly));
+    call(rax);
+    pop(r10);
+    pop(r10);
+    test(rax, rax);
+    jz(slow);
+    load_pinned();
+    ret();
+    L(slow);
+  }
+
+  // In front of emit_access() and emit_preserving_call(), likewise.
+  void emit_quick_call(const void* function, Quick answer) {
+    Xbyak::Label slow;
+    // A state table may name any register.
+    push(r11);
+    push(r11);
+    push(rax);
+    sub(rdi, kStateBias);
+    mov(rax, reinterpret_cast<uint64_t>(function));
+    call(rax);
+    add(rdi, kStateBias);
+    test(rax, rax);
+    jz(slow);
+    if (answer == Quick::NoResult) mov(rax, ptr[rsp]);
+    finish_quickly(answer);
+    add(rsp, 24);
+    ret();
+    L(slow);
+    pop(rax);
+    pop(r11);
+    pop(r11);
+  }
+
+  void emit_baseline_flags() {
+    const std::array<Xbyak::Reg64, 4> saved = {rax, rdi, r11, r11};
+    constexpr int kPushed = 8 * static_cast<int>(saved.size()) + 8;
+    constexpr uint32_t kExplicit = cpu::flag_kind(cpu::FlagKind::Explicit, 3);
+    Xbyak::Label others;
+    cmp(dword[host::state(kFlagsOffset + static_cast<int>(offsetof(cpu::LazyFlags, kind)))], kExplicit);
+    jne(others);
+    push(rax);
+    mov(rax, ptr[host::state(kFlagsOffset + static_cast<int>(offsetof(cpu::LazyFlags, first)))]);
+    mov(ptr[rsp + 16 + frame_slot(0)], rax);
+    pop(rax);
+    ret();
+    L(others);
+    for (const Xbyak::Reg64& reg : saved) push(reg);
+    lea(rdi, ptr[r13 - kStateBias]);
+    mov(rax, reinterpret_cast<uint64_t>(&compute_flags));
+    call(rax);
+    mov(ptr[rsp + kPushed + frame_slot(0)], rax);
+    for (auto reg = saved.rbegin(); reg != saved.rend(); ++reg) pop(*reg);
+    ret();
+  }
+
+  // The same convention; always answers.
+  void emit_quick_function(const void* function) {
+    push(rdi);
+    sub(rdi, kStateBias);
+    mov(rax, reinterpret_cast<uint64_t>(function));
+    call(rax);
+    pop(rdi);
     ret();
   }
 

@@ -8,7 +8,7 @@ namespace calco::jit {
 
 // Entry points for code that the baseline makes, all executable addresses. Slow paths are called with their arguments
 // in the frame (frame_slot): 0 linear address, then the result; 1 site or operation; 2 value. They keep every register
-// but the vector registers and the flags.
+// but the vector registers (`flags` these too) and the host's flags.
 struct BaselineEntries {
   const uint8_t* load = nullptr;
   const uint8_t* store = nullptr;

@@ -14,10 +14,6 @@ namespace {
 
 Cpu& processor(cpu::CpuState* state) { return *static_cast<Cpu*>(state); }
 
-// What follows an interpreted operation. One that is not through (a repeated string instruction that makes way for an
-// interrupt) does not come here, but returns without a current operation.
-CALCO_HANDLER_CONVENTION void stop(Cpu* cpu, const cpu::Op* op, cpu::TlbEntry*) { cpu->current_op = op; }
-
 }  // namespace
 
 uint64_t load_slowly(cpu::CpuState* state, uint64_t linear, uint32_t site) {
@@ -142,7 +138,9 @@ uint64_t interpret_at_end(cpu::CpuState* state, const cpu::Op* op) {
   return may_go_on ? 1 : 0;
 }
 
-uint64_t compute_flags(cpu::CpuState* state) { return cpu::arithmetic_flags(state->flags); }
+// One that is not through (a repeated string instruction that makes way for an interrupt) does not come here, but
+// returns without a current operation.
+CALCO_HANDLER_CONVENTION void stop(Cpu* cpu, const cpu::Op* op, cpu::TlbEntry*) { cpu->current_op = op; }
 
 cpu::Op stop_operation() { return cpu::Op{.handler = &stop}; }
 

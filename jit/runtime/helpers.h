@@ -28,9 +28,9 @@ void interpret(cpu::CpuState* state, const cpu::Op* op);
 // Runs one operation that hands the state back with RIP behind it. 0: the dispatch loop must go on; 1: translated code
 // may, at RIP.
 uint64_t interpret_at_end(cpu::CpuState* state, const cpu::Op* op);
-uint64_t compute_flags(cpu::CpuState* state);
 
-// An operation that returns to whoever called the one in front of it.
+// An operation that returns to whoever called the one in front of it, and its handler.
 cpu::Op stop_operation();
+CALCO_HANDLER_CONVENTION void stop(cpu::Cpu* cpu, const cpu::Op* op, cpu::TlbEntry* tlb);
 
 }  // namespace calco::jit

@@ -50,6 +50,7 @@ void record_last(cpu::CpuState& state) {
 }  // namespace
 
 bool enter_x87(cpu::CpuState& state) {
+  if (state.x87_residence.in_host) return true;
   const cpu::X87State& x87 = state.x87;
   if ((x87.control & kExceptions) != kExceptions || (x87.status & kErrorSummary) != 0) return false;
   Image image;

@@ -20,6 +20,15 @@ void* map_or_throw(uint64_t size, int flags, int file_descriptor) {
 
 uint64_t code_map_bytes(uint64_t capacity) { return capacity / kPageSize * sizeof(uint64_t); }
 
+// Most stores to pages with code need no lock: who marks the granules of `mask` meanwhile is met in after_store(). The
+// last bit of a page's patience is spent under the lock.
+bool store_beside_code(const std::atomic<uint64_t>& granules, std::atomic<uint8_t>& patience, uint64_t mask) {
+  const uint64_t code = granules.load(std::memory_order_acquire);
+  if (code != 0) return (code & mask) == 0;
+  uint8_t left = patience.load(std::memory_order_relaxed);
+  return left > 1 && patience.compare_exchange_strong(left, static_cast<uint8_t>(left - 1));
+}
+
 }  // namespace
 
 GuestMemory::GuestMemory(uint64_t capacity)
@@ -70,10 +79,10 @@ bool GuestMemory::before_store(uint64_t offset, uint64_t size) {
   while (size != 0) {
     const uint64_t part = std::min(size, kPageSize - offset % kPageSize);
     clean = !watches_stores(offset);
-    if (!clean) {
+    const uint64_t mask = granule_mask(offset, part);
+    if (!clean && !store_beside_code(code_[offset / kPageSize], patience_[offset / kPageSize], mask)) {
       std::lock_guard lock(page_lock(offset));
       auto& granules = code_[offset / kPageSize];
-      const uint64_t mask = granule_mask(offset, part);
       if ((granules.load(std::memory_order_relaxed) & mask) != 0) {
         granules.fetch_and(~mask);
         if (code_observer_) code_observer_(offset, part);
