@@ -11,6 +11,7 @@
 #include "cpu/decode/row.h"
 #include "cpu/exec/chain.h"
 #include "cpu/exec/condition.h"
+#include "cpu/exec/dropped_blocks.h"
 #include "cpu/exec/translation.h"
 #include "cpu/mmu/paging.h"
 #include "cpu/system/cpu_model.h"
@@ -99,7 +100,8 @@ BlockCache::BlockCache(Cpu& cpu)
       jump_cache_(std::make_unique<JumpCacheEntry[]>(size_t{1} << kJumpCacheBits)),
       recent_(std::make_unique<Recent[]>(kRecentSlots)),
       churn_(std::make_unique<Churn[]>(kChurnSlots)),
-      scratch_(std::make_unique<uint8_t[]>(sizeof(Block) + 4 * sizeof(Op))) {}
+      scratch_(std::make_unique<uint8_t[]>(sizeof(Block) + 4 * sizeof(Op))),
+      dropped_(std::make_unique<DroppedBlocks>()) {}
 
 BlockCache::~BlockCache() = default;
 
@@ -128,6 +130,7 @@ const Op* BlockCache::find(uint64_t rip) {
     }
     return block->ops();
   }
+  if (block == nullptr) block = renew(fetcher, rip, block_key(offset, cpu_.mode_key()));
   if (block == nullptr) block = decode(fetcher, rip, true);
   if (block->linkable) {
     jump_cache_[jump_cache_index(rip)] = {rip, cpu_.jump_tag(rip), block->ops(), code_of(*block)};
@@ -159,7 +162,8 @@ Block* BlockCache::decode(Fetcher& fetcher, uint64_t rip, bool keep) {
   builder.build();
   keep = keep && !fetcher.second_page_is_device;
   const std::span<const Op> operations = builder.operations();
-  Block* block = keep ? allocate(operations.size()) : reinterpret_cast<Block*>(scratch_.get());
+  const size_t room_for_bytes = (builder.byte_length + sizeof(Op) - 1) / sizeof(Op);
+  Block* block = keep ? allocate(operations.size() + room_for_bytes) : reinterpret_cast<Block*>(scratch_.get());
   const GuestMemory& memory = cpu_.environment().memory_map.memory();
   *block = {.memory_offset = fetcher.host != nullptr ? memory.offset_of(fetcher.host) : kNowhere,
             .mode_key = cpu_.mode_key(),
@@ -170,6 +174,7 @@ Block* BlockCache::decode(Fetcher& fetcher, uint64_t rip, bool keep) {
             .second_page = fetcher.second_page};
   std::copy(operations.begin(), operations.end(), block->ops());
   if (!keep) return block;
+  std::memcpy(block->bytes(), before.data(), block->byte_length);
 
   ++counters.blocks_decoded;
   counters.instructions_decoded += builder.instructions;
@@ -189,6 +194,58 @@ Block* BlockCache::decode(Fetcher& fetcher, uint64_t rip, bool keep) {
   remember(block);
   if (cpu_.log().enabled(LogItem::InAsm)) log_block(*block, rip);
   return block;
+}
+
+// The block that was dropped here last, if what is there now differs from it in nothing but operands of the same size;
+// else null.
+Block* BlockCache::renew(Fetcher& fetcher, uint64_t rip, uint64_t key) {
+  DroppedBlock& dropped = dropped_->of(key);
+  if (dropped.key != key || !cpu_.debugger_stops().breakpoints.empty()) return nullptr;
+  dropped.key = kNowhere;
+  Block& block = *dropped.block;
+  std::array<uint8_t, kMaximumInstructions * kMaximumLength> now;
+  std::memcpy(now.data(), fetcher.host, block.byte_length);
+  if (!renew_operations(now.data(), block, dropped)) return nullptr;
+  // From here on stores to these bytes are seen.
+  protect(block.memory_offset, block.byte_length);
+  if (std::memcmp(now.data(), fetcher.host, block.byte_length) != 0) return nullptr;
+  std::memcpy(block.bytes(), now.data(), block.byte_length);
+  for (unsigned i = 0; i + 1u < block.op_count; ++i) block.ops()[i].handler = dropped.handlers[i];
+  if (is_entry(*block.ops())) reset_entry(*block.ops(), threshold_of(block.memory_offset));
+  // Where it led to may have been dropped for good.
+  block.ops()[block.op_count - 1] = std::bit_cast<Op>(Link{});
+  ++counters.blocks_renewed;
+  remember(&block);
+  if (cpu_.log().enabled(LogItem::InAsm)) log_block(block, rip);
+  return &block;
+}
+
+// Makes the operations of the new bytes out of the old ones, but for their handlers, which shall be the same.
+bool BlockCache::renew_operations(const uint8_t* now, Block& block, const DroppedBlock& dropped) {
+  const uint8_t* before = block.bytes();
+  for (unsigned i = 0; i + 1u < block.op_count; ++i) {
+    Op& op = block.ops()[i];
+    const Handler handler = dropped.handlers[i];
+    if (op.length == 0 && handler != &fall_through && !is_entry({.handler = handler})) return false;
+    if (std::memcmp(now + op.offset, before + op.offset, op.length) == 0) continue;
+    const decode::FeatureSet& features = cpu_.model().features();
+    decode::Instruction instruction, old;
+    const auto decode = [&](const uint8_t* bytes, decode::Instruction& result) {
+      const std::span<const uint8_t> span(bytes + op.offset, op.length);
+      return decode::decode(span, decode::CodeSize::Bits64, features, result) == decode::Status::Ok &&
+             result.length == op.length;
+    };
+    if (!cpu_.code_64() || !decode(now, instruction) || !decode(before, old)) return false;
+    if (instruction.row != old.row || instruction.mnemonic != old.mnemonic) return false;
+    instruction.code_64 = true;
+    Op fresh{.handler = nullptr};
+    const Selection selection = lower(instruction, op.offset, fresh);
+    if (selection.handler != handler || selection.ends_block) return false;
+    fresh.instructions = op.instructions;
+    fresh.handler = &block_dropped;
+    op = fresh;
+  }
+  return true;
 }
 
 // What the jump cache says of a block's translation.
@@ -249,6 +306,7 @@ void BlockCache::clear() {
   pages_.clear();
   chunks_.clear();
   chunk_used_ = 0;
+  dropped_->clear();
   std::fill_n(jump_cache_.get(), size_t{1} << kJumpCacheBits, JumpCacheEntry{});
   clear_wanted_ = false;
   ++counters.clears;
@@ -262,13 +320,16 @@ void BlockCache::maintain() {
 void BlockCache::post_invalidation(uint64_t memory_offset, uint64_t size) {
   std::lock_guard lock(posted_mutex_);
   posted_.emplace_back(memory_offset, size);
+  any_posted_.store(true, std::memory_order_release);
 }
 
 void BlockCache::process_invalidations() {
+  if (!any_posted_.load(std::memory_order_acquire)) return;
   std::vector<std::pair<uint64_t, uint64_t>> posted;
   {
     std::lock_guard lock(posted_mutex_);
     posted.swap(posted_);
+    any_posted_.store(false, std::memory_order_relaxed);
   }
   for (const auto& [offset, size] : posted) invalidate(offset, size);
 }
@@ -285,6 +346,7 @@ void BlockCache::invalidate(uint64_t memory_offset, uint64_t size) {
     if (begin >= end || begin + block->byte_length <= first) return false;
     forget(*block);
     if (block->ops()->handler == &enter_translation) note_churn(*block);
+    if (block->linkable) dropped_->note(block_key(block->memory_offset, block->mode_key), *block);
     // What stands behind the last operation is a link.
     for (unsigned i = 0; i + 1u < block->op_count; ++i) block->ops()[i].handler = &block_dropped;
     return true;

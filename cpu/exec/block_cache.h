@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -18,6 +19,8 @@
 namespace calco::cpu {
 
 class Cpu;
+class DroppedBlocks;
+struct DroppedBlock;
 
 // A straight run of instructions that ends at a control transfer, at an instruction that changes modes, at the end of
 // its page, or after kMaximumInstructions.
@@ -32,6 +35,7 @@ struct Block {
   static const Block& of(const Op* ops) { return reinterpret_cast<const Block*>(ops)[-1]; }  // what ops() returned
   Op* ops() { return reinterpret_cast<Op*>(this + 1); }
   const Op* ops() const { return reinterpret_cast<const Op*>(this + 1); }
+  uint8_t* bytes() { return reinterpret_cast<uint8_t*>(ops() + op_count); }  // what it was decoded from
 };
 static_assert(sizeof(Block) == 32);
 
@@ -97,6 +101,7 @@ class BlockCache {
   }
 
   struct Counters {
+    uint64_t blocks_renewed = 0;  // in place of being decoded
     uint64_t blocks_decoded = 0, instructions_decoded = 0, invalidations = 0, clears = 0, lookups = 0;
     uint64_t undecodable = 0;      // instructions that no row fits
     uint64_t without_handler = 0;  // that the model has and nothing executes
@@ -126,8 +131,11 @@ class BlockCache {
     Cpu& cpu_;
     Fetcher& fetcher_;
     const bool linkable_;
-    // No container: a fetch may raise, and nothing with a destructor lives across that.
-    std::array<Op, kMaximumInstructions + 4> ops_;
+    // No container: a fetch may raise, and nothing with a destructor lives across that. In a union, so that only what
+    // is used is written.
+    union {
+      std::array<Op, kMaximumInstructions + 4> ops_;
+    };
     size_t op_count_ = 0;
     bool ended_ = false;
     FlagSource flag_source_ = FlagSource::Unknown;
@@ -157,6 +165,8 @@ class BlockCache {
   void forget(const Block& block);
 
   Block* decode(Fetcher& fetcher, uint64_t rip, bool keep);
+  Block* renew(Fetcher& fetcher, uint64_t rip, uint64_t key);
+  bool renew_operations(const uint8_t* now, Block& block, const DroppedBlock& dropped);
   Block* allocate(size_t ops);
   void invalidate(uint64_t memory_offset, uint64_t size);
   void remember(Block* block);
@@ -174,8 +184,10 @@ class BlockCache {
   bool clear_wanted_ = false;
   bool keeping_ = true;
   std::unique_ptr<uint8_t[]> scratch_;  // for one instruction that is not kept
-  std::mutex posted_mutex_;             // leaf
+  std::unique_ptr<DroppedBlocks> dropped_;
+  std::mutex posted_mutex_;  // leaf
   std::vector<std::pair<uint64_t, uint64_t>> posted_;
+  std::atomic<bool> any_posted_ = false;  // so that the usual question needs no lock
 };
 
 }  // namespace calco::cpu

@@ -71,6 +71,90 @@ TEST_F(SelfModifyingCode, InstructionAcrossTwoPagesFollowsItsSecondHalf) {
   EXPECT_EQ(cpu->registers[kRax], 0x20001u);
 }
 
+class ChangedOperand : public SelfModifyingCode {
+ protected:
+  ChangedOperand() {
+    load_code({0x05, 0x10, 0x00, 0x00, 0x00,  // add eax, 16
+               0x75, 0x02,                    // jnz over the next
+               0xFF, 0xC3,                    // inc ebx
+               0x83, 0xC1, 0x01,              // over: add ecx, 1
+               kHlt});
+    run_again();
+    decoded_ = cpu->blocks().counters.blocks_decoded;
+  }
+  void run_again() {
+    cpu->registers[kRax] = 0;
+    cpu->registers[kRbx] = 0;
+    cpu->registers[kRcx] = 0;
+    cpu->registers[kRip] = kCode;
+    cpu->activity = Activity::Running;
+    EXPECT_EQ(cpu->run(), RunExit::Halted);
+  }
+  uint64_t newly_decoded() const { return cpu->blocks().counters.blocks_decoded - decoded_; }
+  uint64_t renewed() const { return cpu->blocks().counters.blocks_renewed; }
+
+ private:
+  uint64_t decoded_ = 0;
+};
+
+TEST_F(ChangedOperand, ConstantsAreReplacedInTheBlocksThatWereThere) {
+  map.write_value<uint32_t>(kCode + 1, 0x12345678);
+  run_again();
+  EXPECT_EQ(cpu->registers[kRax], 0x12345678u);
+  EXPECT_EQ(cpu->registers[kRbx], 0u);
+  EXPECT_EQ(cpu->registers[kRcx], 1u);
+  map.write_value<uint32_t>(kCode + 1, 0);
+  map.write_value<uint8_t>(kCode + 11, 7);
+  run_again();
+  EXPECT_EQ(cpu->registers[kRax], 0u);
+  EXPECT_EQ(cpu->registers[kRbx], 1u);
+  EXPECT_EQ(cpu->registers[kRcx], 7u);
+  EXPECT_EQ(newly_decoded(), 1u);  // the one behind a jump that was not executed before
+  EXPECT_GE(renewed(), 3u);
+}
+
+TEST_F(ChangedOperand, BytesThatReturnAreTheSameBlock) {
+  map.write_value<uint8_t>(kCode, 0x05);
+  run_again();
+  EXPECT_EQ(cpu->registers[kRax], 16u);
+  EXPECT_EQ(newly_decoded(), 0u);
+}
+
+TEST_F(ChangedOperand, AnotherRegisterIsAnOperandToo) {
+  map.write_value<uint8_t>(kCode + 10, 0xC2);  // add edx, 1
+  cpu->registers[kRdx] = 4;
+  run_again();
+  EXPECT_EQ(cpu->registers[kRcx], 0u);
+  EXPECT_EQ(cpu->registers[kRdx], 5u);
+}
+
+TEST_F(ChangedOperand, AnotherInstructionIsDecoded) {
+  map.write_value<uint8_t>(kCode, 0x2D);  // sub eax, 16
+  run_again();
+  EXPECT_EQ(cpu->registers[kRax], 0xFFFFFFF0u);
+  EXPECT_GE(newly_decoded(), 1u);
+}
+
+TEST_F(ChangedOperand, AnotherJumpIsDecoded) {
+  map.write_value<uint8_t>(kCode + 5, 0x74);  // jz
+  run_again();
+  EXPECT_EQ(cpu->registers[kRbx], 1u);
+  map.write_value<uint8_t>(kCode + 5, 0x75);
+  map.write_value<uint8_t>(kCode + 6, 0);
+  run_again();
+  EXPECT_EQ(cpu->registers[kRbx], 1u);
+  EXPECT_EQ(cpu->registers[kRcx], 1u);
+}
+
+TEST_F(ChangedOperand, AnotherLengthIsDecoded) {
+  map.write_value<uint16_t>(kCode, 0xC089);  // mov eax, eax; then five times nop
+  map.write_value<uint32_t>(kCode + 2, 0x90909090);
+  map.write_value<uint8_t>(kCode + 6, 0x90);
+  run_again();
+  EXPECT_EQ(cpu->registers[kRax], 0u);
+  EXPECT_EQ(cpu->registers[kRbx], 1u);
+}
+
 // Code in the upper half of the address space, as kernels have it (SDM vol. 3, 4.10.2.4: global pages).
 class UpperHalfCode : public testing::Test, protected CpuFixture {
  protected:
