@@ -78,8 +78,17 @@ void KvmVcpu::store() {
   loaded_ = false;
   cpu_.state_replaced();
   if (pending.nmi_pending) cpu_.raise_nmi();
-  if (events.smi.pending) cpu_.raise_smi();
+  if (events.smi.pending) take_smi(events);
   if (pending.undelivered) cpu_.deliver(*pending.undelivered);
+}
+
+// An SMI that came through the kernel's local APIC becomes a request, and the kernel's no more.
+void KvmVcpu::take_smi(const kvm_vcpu_events& waiting) {
+  kvm_vcpu_events rest = to_kvm_events(cpu_);
+  rest.flags |= KVM_VCPUEVENT_VALID_SMM;
+  rest.smi.latched_init = waiting.smi.latched_init;
+  kvm_call(descriptor_.get(), KVM_SET_VCPU_EVENTS, static_cast<void*>(&rest), "KVM_SET_VCPU_EVENTS");
+  cpu_.raise_smi();
 }
 
 // --- What the run page carries --------------------------------------------------------------------------------------

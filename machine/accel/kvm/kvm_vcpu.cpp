@@ -222,6 +222,9 @@ KvmVcpu::MaybeExit KvmVcpu::enter_guest() {
   access_incomplete_ = false;
   window_known_ = true;
   if (!local_apic_in_kernel()) follow_local_apic();
+  if ((run_->flags & KVM_RUN_X86_SMM) != 0) {
+    return give_up("an SMI came through the kernel's local APIC and KVM entered its own SMM; use kernel-irqchip=off");
+  }
   if (result < 0) {
     // EAGAIN: a processor in the kernel's wait for a start-up IPI was woken for something else.
     return error == EINTR || error == EAGAIN ? std::nullopt : MaybeExit(give_up(std::strerror(error)));

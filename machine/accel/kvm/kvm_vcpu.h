@@ -140,6 +140,7 @@ class KvmVcpu final : public Accelerator {
   kvm_vcpu_events waiting_events() const;
   void load_tsc();
   void store_tsc();
+  void take_smi(const kvm_vcpu_events& waiting);
 
   // kvm_local_apic.cpp: the kernel's local APIC.
   void keep_local_apic_timer();
