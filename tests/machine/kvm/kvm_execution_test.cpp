@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <functional>
+#include <stop_token>
 #include <thread>
 
 #include "tests/machine/kvm/kvm_fixture.h"
@@ -236,14 +237,15 @@ TEST(KvmExecution, RequestToStopEndsALoopWithoutExits) {
   KvmRig rig;
   rig.fixture.enter_long();
   rig.fixture.load_code({0xEB, 0xFE});
-  std::thread other([&rig] {
-    for (int i = 0; i < 20; ++i) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(1));
-      rig.cpu().request(cpu::request::kStop);
-    }
-  });
-  for (int i = 0; i < 5; ++i) EXPECT_EQ(rig.vcpu->run(rig.cpu()), RunExit::Stopped);
-  other.join();
+  {
+    const std::jthread other([&rig](const std::stop_token& ended) {
+      while (!ended.stop_requested()) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        rig.cpu().request(cpu::request::kStop);
+      }
+    });
+    for (int i = 0; i < 5; ++i) EXPECT_EQ(rig.vcpu->run(rig.cpu()), RunExit::Stopped);
+  }
   rig.vcpu->leave(rig.cpu());
   EXPECT_EQ(rig.cpu().registers[cpu::kRip], CpuFixture::kCode);
 }
