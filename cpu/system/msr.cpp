@@ -11,6 +11,8 @@ namespace {
 
 using decode::Feature;
 
+constexpr uint64_t kX2apicMode = 1u << 10;  // of IA32_APIC_BASE
+
 namespace msr {
 constexpr uint32_t kTsc = 0x10, kPlatformId = 0x17, kApicBase = 0x1B, kEblCrPowerOn = 0x2A, kFeatureControl = 0x3A,
                    kTscAdjust = 0x3B, kMicrocodeUpdate = 0x79, kMicrocodeRevision = 0x8B, kSmbase = 0x9E,
@@ -404,6 +406,8 @@ bool write_msr(Cpu& cpu, uint32_t index, uint64_t value) {
     case msr::kTsc:
       return write_tsc(cpu, value);
     case msr::kApicBase:
+      // The bit is reserved in a processor without the mode (SDM vol. 3, 11.12.1).
+      if ((value & kX2apicMode) != 0 && !has_flag(cpu, flag::kX2apic)) return false;
       if (!cpu.environment().apic.set_base_register(value)) return false;
       cpu.recheck_interrupts();
       return true;

@@ -44,6 +44,13 @@ TEST_F(Msr, BasesMustBeCanonical) {
   EXPECT_EQ(cpu->segments[kFs].base, 0xFFFF800000000000u);
 }
 
+TEST(ApicBase, X2apicModeIsReservedWithoutItsFeature) {
+  const SystemFixture with("qemu64,+x2apic"), without("qemu64");
+  EXPECT_TRUE(write_msr(*with.cpu, 0x1B, 0xFEE00C00));
+  EXPECT_FALSE(write_msr(*without.cpu, 0x1B, 0xFEE00C00));
+  EXPECT_TRUE(write_msr(*without.cpu, 0x1B, 0xFEE00800));
+}
+
 TEST_F(Msr, MemoryTypesAreChecked) {
   enter_long();
   EXPECT_FALSE(write_msr(*cpu, 0x277, 0x0007040600070402));
