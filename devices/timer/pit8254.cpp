@@ -281,6 +281,14 @@ uint8_t PitCounter::read_byte(int64_t now) {
   return static_cast<uint8_t>(high ? count >> 8 : count);
 }
 
+namespace {
+
+// Ticks (168 us) between those that a late host makes up for: time enough for a guest to acknowledge each. Guests that
+// count ticks lose time otherwise, and Linux refuses to boot when it sees too few of them (timer_irq_works()).
+constexpr int64_t kCatchUp = 200;
+
+}  // namespace
+
 // --- Chip
 // -------------------------------------------------------------------------------------------------------------
 
@@ -318,7 +326,8 @@ void Pit8254::isolate(bool isolated) {
 }
 
 Pit8254::Registers Pit8254::registers() const {
-  Registers registers{.counters = {}, .control_port_b = control_port_b_, .irq_connected = irq_connected_};
+  Registers registers{
+      .counters = {}, .control_port_b = control_port_b_, .irq_connected = irq_connected_, .owed = missed_};
   const int64_t now = tick_now();
   for (size_t i = 0; i < counters_.size(); ++i) registers.counters[i] = counters_[i].registers(now);
   return registers;
@@ -329,6 +338,7 @@ void Pit8254::set_registers(const Registers& registers) {
   for (size_t i = 0; i < counters_.size(); ++i) counters_[i].set_registers(registers.counters[i], now);
   control_port_b_ = registers.control_port_b & kPort61Writable;
   irq_connected_ = registers.irq_connected;
+  missed_ = std::clamp<int64_t>(registers.owed, 0, most_missed());
   update_irq(now);
 }
 
@@ -357,6 +367,7 @@ void Pit8254::write_control(uint8_t value) {
   } else if ((value & 0x30) == 0) {
     counters_[select].latch_count(tick_now());
   } else {
+    if (select == 0) missed_ = 0;
     counters_[select].write_control(value);
   }
 }
@@ -394,19 +405,15 @@ void Pit8254::on_edge() {
   update_irq(now);
 }
 
-namespace {
-
-// Ticks (168 us) between those that a late host makes up for: time enough for a guest to acknowledge each. Guests that
-// count ticks lose time otherwise, and Linux refuses to boot when it sees too few of them (timer_irq_works()).
-constexpr int64_t kCatchUp = 200;
-
-}  // namespace
+// A second's; none where there would be no time to catch up in.
+int64_t Pit8254::most_missed() const {
+  const int64_t period = counters_[0].period();
+  return period < 2 * kCatchUp ? 0 : static_cast<int64_t>(kFrequency) / period;
+}
 
 void Pit8254::note_missed(int64_t edge, int64_t now) {
-  const int64_t period = counters_[0].period();
-  if (period < 2 * kCatchUp) return;  // there would be no time to catch up in
-  const auto second = static_cast<int64_t>(kFrequency);
-  missed_ = std::min(missed_ + (now - edge) / period, second / period);
+  const int64_t most = most_missed();
+  if (most != 0) missed_ = std::min(missed_ + (now - edge) / counters_[0].period(), most);
 }
 
 // Low for one tick (modes 2, 4 and 5). Host timers are late by more than that, and while the line is low the interrupt
@@ -421,9 +428,10 @@ void Pit8254::update_irq(int64_t now) {
   const bool drives = irq_connected_ && !isolated_;
   edge_ = drives ? counters_[0].next_edge(now) : PitCounter::kNoEdge;
   irq0_.set(drives && (counters_[0].output(now) || in_pulse(now)));
-  if (edge_ == PitCounter::kNoEdge) return timer_.cancel();
-  if (in_pulse(edge_)) ++edge_;
-  const int64_t deadline = missed_ > 0 ? std::min(edge_, now + kCatchUp) : edge_;
+  const bool owes = missed_ > 0 && irq_connected_;
+  if (edge_ == PitCounter::kNoEdge && !owes) return timer_.cancel();
+  if (edge_ != PitCounter::kNoEdge && in_pulse(edge_)) ++edge_;
+  const int64_t deadline = owes ? std::min(edge_, now + kCatchUp) : edge_;
   // Rounded up, so that the tick has come when the timer fires.
   timer_.arm(static_cast<int64_t>(
                  multiply_divide(static_cast<uint64_t>(deadline), static_cast<uint64_t>(Clock::kSecond), kFrequency)) +

@@ -120,10 +120,11 @@ class Pit8254 final : public Device, public RegisterWindow {
     std::array<PitCounter::Registers, 3> counters;
     uint8_t control_port_b = 0;  // bits 3:0 of port 61H
     bool irq_connected = true;
+    int64_t owed = 0;  // edges of counter 0 that came too late to be told one by one
     bool operator==(const Registers&) const = default;
   };
-  // While isolated, it holds registers but drives no interrupt: another chip does its work (KVM's). What that one has
-  // is shown by set_registers(), and gone on with after isolate(false).
+  // While isolated, it holds registers and drives no interrupt but for those that it owes: another chip does its work
+  // (KVM's). What that one has is shown by set_registers(), and gone on with after isolate(false).
   void isolate(bool isolated);
   Registers registers() const;
   void set_registers(const Registers& registers);
@@ -148,6 +149,7 @@ class Pit8254 final : public Device, public RegisterWindow {
   void write_control(uint8_t value);
   void read_back(uint8_t command);
   void on_edge();
+  int64_t most_missed() const;
   void note_missed(int64_t edge, int64_t now);
   bool in_pulse(int64_t now);
   void update_irq(int64_t now);

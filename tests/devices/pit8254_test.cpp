@@ -392,6 +392,20 @@ TEST(Pit, IsolatedItDrivesNoInterrupt) {
   EXPECT_EQ(rig.rising_edges, 0);
 }
 
+TEST(Pit, EdgesThatItOwesComeWhileAnotherChipDoesItsWork) {
+  PitRig rig;
+  rig.program(0, 2, 2000);
+  Pit8254::Registers registers = rig.pit.registers();
+  registers.owed = 3;
+  rig.pit.isolate(true);
+  rig.pit.set_registers(registers);
+  rig.rising_edges = 0;
+  for (int64_t tick = 100; tick < 10'000; tick += 100) rig.run_to_tick(tick);
+  EXPECT_EQ(rig.rising_edges, 3);
+  EXPECT_FALSE(rig.level);
+  EXPECT_EQ(rig.pit.registers().owed, 0);
+}
+
 TEST(Pit, CountersGoOnFromTheRegistersThatTheyWereGiven) {
   PitRig rig;
   rig.run_to_tick(5000);

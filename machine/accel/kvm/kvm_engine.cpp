@@ -131,6 +131,7 @@ void KvmEngine::time_stops() {
   kvm_call(machine_.get(), KVM_GET_CLOCK, static_cast<void*>(&clock), "KVM_GET_CLOCK");
   stopped_clock_ = clock.clock;
   time_stopped_ = true;
+  if (interrupts_ != nullptr) interrupts_->time_stops();
 }
 
 void KvmEngine::time_goes_on() {
@@ -140,6 +141,7 @@ void KvmEngine::time_goes_on() {
   if (!time_stopped_) return;
   time_stopped_ = false;
   if (interrupts_ == nullptr) return;
+  interrupts_->time_goes_on();
   for (KvmVcpu* processor : processors_) processor->restart_local_apic_timer();
 }
 

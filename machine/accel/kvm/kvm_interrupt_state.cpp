@@ -3,16 +3,12 @@
 #include <algorithm>
 #include <cstring>
 
-#include "machine/core/clock.h"
-
 namespace calco::machine {
 
 using devices::IoApic;
 using devices::LocalApic;
 using devices::LocalApicTimer;
 using devices::Pic8259;
-using devices::Pit8254;
-using devices::PitCounter;
 
 // --- 8259 ------------------------------------------------------------------------------------------------------------
 
@@ -84,87 +80,6 @@ IoApic::Registers from_kvm_io_apic(const kvm_ioapic_state& state) {
   registers.index = static_cast<uint8_t>(state.ioregsel);
   registers.id = state.id << kIoApicIdShift;
   for (unsigned pin = 0; pin < registers.entries.size(); ++pin) registers.entries[pin] = state.redirtbl[pin].bits;
-  return registers;
-}
-
-// --- 8254 ------------------------------------------------------------------------------------------------------------
-
-namespace {
-
-constexpr uint8_t kGate2 = 1, kSpeakerData = 2;
-// Steps of a read or write of two bytes (KVM's RW_STATE).
-constexpr uint8_t kLowThenHigh = 3, kHighNext = 4;
-constexpr unsigned kLargestCount = 0x10000;
-constexpr uint8_t kNoMode = 0xFF;
-constexpr uint16_t kUntouchedCount = 1;  // PitCounter's at power-on
-
-// Which of them the counter is at, by the access bits of its control word.
-uint8_t step_of(uint8_t access, bool high_next) {
-  if (access != kLowThenHigh) return access;
-  return high_next ? kHighNext : kLowThenHigh;
-}
-
-kvm_pit_channel_state to_kvm_channel(const PitCounter::Registers& registers, int64_t now) {
-  const uint8_t access = registers.control >> 4 & 3, mode = registers.control >> 1 & 7;
-  kvm_pit_channel_state state{};
-  state.count = registers.count == 0 ? kLargestCount : registers.count;
-  state.latched_count = registers.latched_count.value_or(0);
-  if (registers.latched_count) state.count_latched = step_of(access, registers.reads_high_next);
-  state.status = registers.latched_status.value_or(0);
-  state.status_latched = registers.latched_status.has_value();
-  state.read_state = step_of(access, registers.reads_high_next);
-  state.write_state = step_of(access, registers.expects_high_write);
-  state.write_latch = registers.written_low;
-  state.rw_mode = access;
-  // KVM has counters count from the control word on, but for those that were never programmed.
-  const bool untouched = !registers.counting && mode == 0 && registers.count == kUntouchedCount;
-  state.mode = untouched ? kNoMode : mode > 5 ? mode - 4 : mode;
-  state.bcd = registers.control & 1;
-  state.gate = registers.gate;
-  state.count_load_time =
-      now - static_cast<int64_t>(multiply_divide(static_cast<uint64_t>(registers.elapsed),
-                                                 static_cast<uint64_t>(Clock::kSecond), Pit8254::kFrequency));
-  return state;
-}
-
-PitCounter::Registers from_kvm_channel(const kvm_pit_channel_state& state, bool load_time_known, int64_t now) {
-  const bool untouched = state.mode > 5;
-  PitCounter::Registers registers;
-  if (!untouched) registers.control = static_cast<uint8_t>(state.rw_mode << 4 | state.mode << 1 | state.bcd);
-  registers.counting = !untouched;
-  registers.count = untouched ? kUntouchedCount : static_cast<uint16_t>(state.count);
-  const int64_t since = load_time_known ? std::max<int64_t>(0, now - state.count_load_time) : 0;
-  registers.elapsed = static_cast<int64_t>(
-      multiply_divide(static_cast<uint64_t>(since), Pit8254::kFrequency, static_cast<uint64_t>(Clock::kSecond)));
-  registers.gate = state.gate != 0;
-  registers.expects_high_write = state.write_state == kHighNext;
-  registers.written_low = state.write_latch;
-  registers.reads_high_next = state.read_state == kHighNext;
-  if (state.count_latched != 0) registers.latched_count = state.latched_count;
-  if (state.status_latched != 0) registers.latched_status = state.status;
-  return registers;
-}
-
-}  // namespace
-
-kvm_pit_state2 to_kvm_pit(const Pit8254::Registers& registers, int64_t now) {
-  kvm_pit_state2 state{};
-  for (size_t i = 0; i < registers.counters.size(); ++i) {
-    state.channels[i] = to_kvm_channel(registers.counters[i], now);
-  }
-  if ((registers.control_port_b & kSpeakerData) != 0) state.flags |= KVM_PIT_FLAGS_SPEAKER_DATA_ON;
-  if (!registers.irq_connected) state.flags |= KVM_PIT_FLAGS_HPET_LEGACY;
-  return state;
-}
-
-Pit8254::Registers from_kvm_pit(const kvm_pit_state2& state, int64_t now) {
-  Pit8254::Registers registers;
-  for (size_t i = 0; i < registers.counters.size(); ++i) {
-    registers.counters[i] = from_kvm_channel(state.channels[i], i != 0, now);
-  }
-  registers.control_port_b = state.channels[2].gate != 0 ? kGate2 : 0;
-  if ((state.flags & KVM_PIT_FLAGS_SPEAKER_DATA_ON) != 0) registers.control_port_b |= kSpeakerData;
-  registers.irq_connected = (state.flags & KVM_PIT_FLAGS_HPET_LEGACY) == 0;
   return registers;
 }
 

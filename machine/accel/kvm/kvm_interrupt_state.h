@@ -1,4 +1,4 @@
-// The registers of interrupt controllers and of the 8254 in KVM's structures, both ways.
+// The registers of interrupt controllers in KVM's structures, both ways.
 #pragma once
 
 #include <linux/kvm.h>
@@ -8,7 +8,6 @@
 #include "devices/irq/ioapic.h"
 #include "devices/irq/local_apic.h"
 #include "devices/irq/pic8259.h"
-#include "devices/timer/pit8254.h"
 
 namespace calco::machine {
 
@@ -21,11 +20,6 @@ devices::Pic8259::Registers from_kvm_pic(const kvm_pic_state& state);
 // Asserted level-triggered inputs among `pins` are requests in KVM.
 kvm_ioapic_state to_kvm_io_apic(const devices::IoApic::Registers& registers, uint32_t pins);
 devices::IoApic::Registers from_kvm_io_apic(const kvm_ioapic_state& state);
-
-// KVM counts on from now: what a periodic counter had counted of its cycle is lost on the way there, and of counter 0
-// on the way back. `now`: CLOCK_MONOTONIC, ns.
-kvm_pit_state2 to_kvm_pit(const devices::Pit8254::Registers& registers, int64_t now);
-devices::Pit8254::Registers from_kvm_pit(const kvm_pit_state2& state, int64_t now);
 
 // `state` is the kernel's, of which only what Calco knows is replaced. IA32_APIC_BASE and the TSC deadline are MSRs.
 void to_kvm_local_apic(const devices::LocalApic::Registers& registers, kvm_lapic_state& state);

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
 
 #include "machine/accel/kvm/kvm_call.h"
 #include "machine/accel/kvm/kvm_interrupt_state.h"
@@ -11,6 +10,8 @@
 
 namespace calco::machine {
 
+using devices::Pit8254;
+
 namespace {
 
 constexpr unsigned kIoApicPins = 24, kIsaLines = 16, kLinesOf8259 = 8;
@@ -18,12 +19,6 @@ constexpr unsigned kIoApicPins = 24, kIsaLines = 16, kLinesOf8259 = 8;
 constexpr unsigned kPin2 = 2, kInterrupt0 = kIoApicPins;
 // Keyboard and clock: edge triggered at the 8259 (82371SB, 4.1.5) and in every table that firmware has.
 constexpr std::array<unsigned, 2> kAlwaysEdge = {1, 8};
-
-// The clock of the kernel's 8254, ns.
-int64_t monotonic_time() {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())
-      .count();
-}
 
 void enable_split(int machine) {
   kvm_enable_cap request{};
@@ -62,38 +57,35 @@ MessageStore store_of(const devices::InterruptMessage& message) {
 }  // namespace
 
 KvmInterrupts::KvmInterrupts(int machine, KernelIrqchip mode, const KvmCapabilities& capabilities)
-    : machine_(machine), mode_(mode), with_pit_(capabilities.pit && mode == KernelIrqchip::On) {
+    : machine_(machine), mode_(mode) {
   if (mode_ == KernelIrqchip::Split) {
     enable_split(machine_);
     return;
   }
   kvm_call(machine_, KVM_CREATE_IRQCHIP, uint64_t{0}, "KVM_CREATE_IRQCHIP");
-  if (with_pit_) {
-    kvm_pit_config config{};
-    config.flags = KVM_PIT_SPEAKER_DUMMY;  // port 61H too
-    kvm_call(machine_, KVM_CREATE_PIT2, static_cast<void*>(&config), "KVM_CREATE_PIT2");
-  }
+  if (capabilities.pit) pit_ = std::make_unique<KvmPit>(machine_);
   route_lines();
   if (!capabilities.interrupt_events) return;
   for (const unsigned line : kAlwaysEdge) events_.push_back(std::make_unique<KvmInterruptEvent>(machine_, line));
 }
 
 // As the board is wired: ISA interrupts to the 8259 and the I/O APIC pin of their number. Line 0 is the kernel's 8254;
-// the board's interrupt 0 and its pin 2 are two lines, for the HPET drives the pin alone too.
+// the board's interrupt 0 and its pin 2 are two lines, for the HPET drives the pin alone too. Line 0 comes last: of
+// several routes to a pin the kernel tells the last line of the end of an interrupt, and its 8254 waits for that.
 void KvmInterrupts::route_lines() {
-  std::vector<kvm_irq_routing_entry> routes;
-  for (unsigned line = 0; line < kIoApicPins; ++line) {
+  std::vector<kvm_irq_routing_entry> routes = {chip_route(kInterrupt0, KVM_IRQCHIP_PIC_MASTER, 0)};
+  for (unsigned line = kIoApicPins; line-- > 0;) {
     if (line < kIsaLines && line != kPin2) {
       const bool slave = line >= kLinesOf8259;
       routes.push_back(chip_route(line, slave ? KVM_IRQCHIP_PIC_SLAVE : KVM_IRQCHIP_PIC_MASTER, line % kLinesOf8259));
     }
     routes.push_back(chip_route(line, KVM_IRQCHIP_IOAPIC, line == 0 ? kPin2 : line));
   }
-  routes.push_back(chip_route(kInterrupt0, KVM_IRQCHIP_PIC_MASTER, 0));
   set_routes(machine_, routes);
 }
 
 void KvmInterrupts::attach(PcBoard& board) {
+  board_ = &board;
   board.apic_bus.redirect(this);
   board.local_apics_in_kernel = true;
   if (mode_ != KernelIrqchip::On) return;
@@ -108,6 +100,11 @@ void KvmInterrupts::detach(PcBoard& board) {
   board.local_apics_in_kernel = false;
   board.apic_bus.redirect(nullptr);
   for (const auto& apic : board.local_apics) apic->isolate(devices::LocalApic::Isolation::None);
+  if (pit_ != nullptr && controllers_read_ != 0) {
+    Pit8254::Registers pit = pit_->registers(controllers_read_);
+    pit.owed += board.pit->registers().owed;
+    board.pit->set_registers(pit);
+  }
   board.pit->isolate(false);
   board.pic->isolate(false);
   board.io_apic->isolate(false);
@@ -126,8 +123,8 @@ void KvmInterrupts::load_devices(PcBoard& board) {
 // The wires before the controllers, which then forget what the wires did to them.
 void KvmInterrupts::load_controllers(PcBoard& board) {
   const devices::Pic8259::Registers master = board.pic->master().registers(), slave = board.pic->slave().registers();
-  const devices::Pit8254::Registers pit = board.pit->registers();
-  if (with_pit_) board.pit->isolate(true);
+  const Pit8254::Registers pit = board.pit->registers();
+  if (pit_ != nullptr) board.pit->isolate(true);
   for (unsigned irq = 0; irq < PcBoard::kIsaInterrupts; ++irq) {
     if (irq != kPin2 && event_of(irq) == nullptr) drive(irq, board.isa_wires[irq]->level());
   }
@@ -152,10 +149,7 @@ void KvmInterrupts::load_controllers(PcBoard& board) {
     }
     kvm_call(machine_, KVM_SET_IRQCHIP, static_cast<void*>(&state), "KVM_SET_IRQCHIP");
   }
-  if (with_pit_) {
-    kvm_pit_state2 state = to_kvm_pit(pit, monotonic_time());
-    kvm_call(machine_, KVM_SET_PIT2, static_cast<void*>(&state), "KVM_SET_PIT2");
-  }
+  if (pit_ != nullptr) pit_->load(pit);
   board.pic->isolate(true);
   board.io_apic->isolate(true);
 }
@@ -172,10 +166,35 @@ void KvmInterrupts::store_devices(PcBoard& board) {
   board.pic->set_registers(from_kvm_pic(read(KVM_IRQCHIP_PIC_MASTER).chip.pic),
                            from_kvm_pic(read(KVM_IRQCHIP_PIC_SLAVE).chip.pic));
   board.io_apic->set_registers(from_kvm_io_apic(read(KVM_IRQCHIP_IOAPIC).chip.ioapic));
-  if (!with_pit_) return;
-  kvm_pit_state2 pit{};
-  kvm_call(machine_, KVM_GET_PIT2, static_cast<void*>(&pit), "KVM_GET_PIT2");
-  board.pit->set_registers(from_kvm_pit(pit, monotonic_time()));
+  controllers_read_ = monotonic_time();
+  if (pit_ == nullptr) return;
+  Pit8254::Registers pit = pit_->registers();
+  pit.owed = board.pit->registers().owed;
+  board.pit->set_registers(pit);
+}
+
+// --- The 8254 --------------------------------------------------------------------------------------------------------
+
+void KvmInterrupts::reload_pit(const Pit8254::Registers& registers) {
+  Pit8254::Registers own = registers;
+  own.owed += board_->pit->registers().owed;
+  board_->pit->set_registers(own);
+  pit_->load(registers);
+}
+
+void KvmInterrupts::connect_pit(bool connected) {
+  if (pit_ == nullptr) return;
+  Pit8254::Registers pit = pit_->registers();
+  pit.irq_connected = connected;
+  reload_pit(pit);
+}
+
+void KvmInterrupts::time_stops() {
+  if (pit_ != nullptr) pit_->stop();
+}
+
+void KvmInterrupts::time_goes_on() {
+  if (pit_ != nullptr && pit_->stopped()) reload_pit(pit_->registers());
 }
 
 // --- Wires and messages ----------------------------------------------------------------------------------------------
@@ -196,15 +215,6 @@ void KvmInterrupts::drive(unsigned number, bool level) {
   line.irq = number == 0 ? kInterrupt0 : number;
   line.level = level;
   kvm_try(machine_, KVM_IRQ_LINE, &line);
-}
-
-void KvmInterrupts::connect_pit(bool connected) {
-  if (!with_pit_) return;
-  kvm_pit_state2 state{};
-  kvm_call(machine_, KVM_GET_PIT2, static_cast<void*>(&state), "KVM_GET_PIT2");
-  state.flags =
-      connected ? state.flags & ~uint32_t{KVM_PIT_FLAGS_HPET_LEGACY} : state.flags | KVM_PIT_FLAGS_HPET_LEGACY;
-  kvm_call(machine_, KVM_SET_PIT2, static_cast<void*>(&state), "KVM_SET_PIT2");
 }
 
 void KvmInterrupts::send(const devices::InterruptMessage& message) {

@@ -11,6 +11,7 @@
 #include "devices/irq/interrupt_message.h"
 #include "machine/accel/kvm/kvm_capabilities.h"
 #include "machine/accel/kvm/kvm_interrupt_event.h"
+#include "machine/accel/kvm/kvm_pit.h"
 #include "machine/options/machine_config.h"
 
 namespace calco::machine {
@@ -36,6 +37,9 @@ class KvmInterrupts final : public devices::InterruptMessageSink {
   void load_devices(PcBoard& board);
   // From the kernel's chips to the board's, but for the local APICs.
   void store_devices(PcBoard& board);
+  // Guest time stands still from now on, and goes on.
+  void time_stops();
+  void time_goes_on();
 
   // A wire of the board: ISA interrupt 0 to 15, but 2 is the timer at the I/O APIC; or I/O APIC pin 16 to 23.
   void set_line(unsigned number, bool level);
@@ -49,10 +53,14 @@ class KvmInterrupts final : public devices::InterruptMessageSink {
   void route_end_of_interrupt(const kvm_irq_routing_entry& route);
   // The 8254's interrupt is cut off while the HPET takes its place.
   void connect_pit(bool connected);
+  // What the kernel's 8254 owes, the board's pays.
+  void reload_pit(const devices::Pit8254::Registers& registers);
 
   const int machine_;
   const KernelIrqchip mode_;
-  const bool with_pit_;
+  std::unique_ptr<KvmPit> pit_;  // null where it is the board's
+  PcBoard* board_ = nullptr;
+  int64_t controllers_read_ = 0;  // by store_devices(): CLOCK_MONOTONIC, ns
   // For lines that are always edge triggered; the others' levels mean something.
   std::vector<std::unique_ptr<KvmInterruptEvent>> events_;
   std::mutex mutex_;

@@ -12,7 +12,6 @@ namespace {
 using devices::IoApic;
 using devices::LocalApic;
 using devices::Pic8259;
-using devices::Pit8254;
 
 Pic8259::Registers some_pic() {
   return {.requests = 0x41,
@@ -50,38 +49,6 @@ TEST(KvmInterruptState, OnlyLevelsAreRequestsOfAnIoApicAgain) {
   registers.entries[2] = 0x30;
   registers.entries[9] = 1u << 15 | 0x39;
   EXPECT_EQ(to_kvm_io_apic(registers, 1u << 2 | 1u << 9).irr, 1u << 9);
-}
-
-TEST(KvmInterruptState, CountersOfAn8254AreExactBothWays) {
-  Pit8254::Registers registers;
-  registers.counters[0] = {.control = 0x34,
-                           .counting = true,
-                           .count = 0x1234,
-                           .elapsed = 0,
-                           .gate = true,
-                           .expects_high_write = true,
-                           .written_low = 0x55,
-                           .reads_high_next = false,
-                           .latched_count = 0x77,
-                           .latched_status = {}};
-  registers.counters[2] = {.control = 0x36,
-                           .counting = true,
-                           .count = 0,
-                           .elapsed = 1000,
-                           .gate = true,
-                           .expects_high_write = false,
-                           .written_low = 0,
-                           .reads_high_next = true,
-                           .latched_count = {},
-                           .latched_status = 0xB6};
-  registers.counters[1].count = 1;
-  registers.control_port_b = 3;
-  registers.irq_connected = false;
-  const int64_t now = 1'000'000'000'000;
-  Pit8254::Registers after = from_kvm_pit(to_kvm_pit(registers, now), now);
-  EXPECT_NEAR(static_cast<double>(after.counters[2].elapsed), 1000, 1);
-  after.counters[2].elapsed = 1000;
-  EXPECT_EQ(after, registers);
 }
 
 LocalApic::Registers some_local_apic() {
