@@ -420,7 +420,7 @@ void Lowering::leave(int32_t page_offset, ExitReason reason) {
 // The same where it is seldom needed.
 void Lowering::leave_from_cold_block(int32_t page_offset, ExitReason reason) {
   StateTable table;
-  table.advance = static_cast<uint32_t>(page_offset);
+  table.advance = page_offset;
   const StateLocation location{
       .kind = StateLocation::Kind::Constant, .bytes = sizeof(uint64_t), .value = static_cast<uint64_t>(reason)};
   table.entries.push_back({input_.layout.exit_reason, location});

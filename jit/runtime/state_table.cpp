@@ -24,7 +24,7 @@ const void* address_of(const StateLocation& location, const HostRegisters& regis
 }  // namespace
 
 void put_state(cpu::CpuState* state, const StateTable* table, const HostRegisters* registers) {
-  state->registers[cpu::kRip] += table->advance;
+  state->registers[cpu::kRip] += static_cast<uint64_t>(int64_t{table->advance});
   auto* const bytes = reinterpret_cast<uint8_t*>(state);
   for (const StateTable::Entry& entry : table->entries) {
     assert(entry.location.bytes != 0 && entry.location.bytes <= HostRegisters::kVectorBytes);

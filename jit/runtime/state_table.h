@@ -35,7 +35,7 @@ struct StateTable {
     StateLocation location;
   };
   std::vector<Entry> entries;
-  uint32_t advance = 0;  // what is added to RIP
+  int32_t advance = 0;  // what is added to RIP; negative where a loop goes on in a page before
   bool complete = false;
 };
 

@@ -47,5 +47,13 @@ TEST(StateTable, RipAdvancesFromThePageToTheInstruction) {
   EXPECT_EQ(state->registers[cpu::kRip], 0x40'0123u);
 }
 
+TEST(StateTable, RipGoesBackToAPageBefore) {
+  const StateTable table{.entries = {}, .advance = -0x20};
+  auto state = std::make_unique<cpu::CpuState>();
+  state->registers[cpu::kRip] = 0xFFFF'FFFF'8100'0000;
+  put_state(state.get(), &table, nullptr);
+  EXPECT_EQ(state->registers[cpu::kRip], 0xFFFF'FFFF'80FF'FFE0u);
+}
+
 }  // namespace
 }  // namespace calco::jit
