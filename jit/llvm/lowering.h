@@ -233,7 +233,7 @@ class Lowering {
 
   llvm::Module& module_;
   llvm::LLVMContext& context_;
-  const LoweringInput& input_;
+  const LoweringInput input_;
   const Region& region_;
   RegionGraph graph_;
   PageGroups page_groups_;
