@@ -24,7 +24,7 @@ struct LlvmOptions {
   bool loop_heads = true;  // copy the heads of short loops (loop_heads.h)
   bool optimise = true;    // run the IR passes
   Measurement measurement = {};
-  bool fast_code = false;  // generate code the quick way: about half the time, larger code
+  bool fast_code = false;  // generate code the quick way: three quarters of the time, larger code
   // Observers, called on the compiling thread: the module's text before and after the passes, and the finished code.
   std::function<void(std::string_view stage, std::string_view text)> dump_module;
   std::function<void(std::span<const uint8_t> code)> dump_code;
