@@ -154,6 +154,8 @@ class Emitter : public Xbyak::CodeGenerator {
   void store_waiting_part(int offset, Value value, const Place& place);
   void store_flag_kind(uint32_t kind);
   Reg64 current_flags();
+  void load_flags(const Reg64& to);
+  size_t emit_condition_of_comparison(const Reg64& to, uint8_t condition);
   // Makes the host's flags those of the comparison and answers the host condition to use.
   uint8_t emit_compare(Value compare);
   // The host condition under which this I1 holds; emits what is needed.

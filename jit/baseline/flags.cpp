@@ -240,17 +240,38 @@ void Emitter::store_waiting_flags(const Cold& cold) {
 
 // --- Out of the state ------------------------------------------------------------------------------------------------
 
-// The six flags in a scratch register.
-Emitter::Reg64 Emitter::current_flags() {
-  const Reg64 flags = allocate();
+// The six flags.
+void Emitter::load_flags(const Reg64& to) {
   host_flags_ = {};
   if (static_kind_ == static_cast<int>(FlagKind::Explicit)) {
-    mov(flags, ptr[host::state(kFirst)]);
-    return flags;
+    mov(to, ptr[host::state(kFirst)]);
+    return;
   }
   call_entry(entries_.flags);
-  mov(flags, ptr[rsp + frame_slot(0)]);
+  mov(to, ptr[rsp + frame_slot(0)]);
+}
+
+Emitter::Reg64 Emitter::current_flags() {
+  const Reg64 flags = allocate();
+  load_flags(flags);
   return flags;
+}
+
+// Where nothing is known of the flags it is a comparison in the block in front, as a rule: its operands are kept
+// sign-extended, so that 64-bit ones compare as they do. Answers the position of the jump behind the other way, which
+// follows; 0 where there is but that way. Nothing may be allocated in between.
+size_t Emitter::emit_condition_of_comparison(const Reg64& to, uint8_t condition) {
+  const unsigned pair = condition >> 1;
+  const bool by_order = (pair >= 1 && pair <= 3) || pair >= 6;
+  if (static_kind_ >= 0 || !by_order) return 0;
+  cmp(byte[host::state(kKind)], static_cast<uint8_t>(FlagKind::Subtract));
+  const size_t other = jump_if(5);
+  mov(to, ptr[host::state(kFirst)]);
+  cmp(to, ptr[host::state(kSecond)]);
+  set_byte(to, condition);
+  const size_t done = jump_near();
+  bind(other);
+  return done;
 }
 
 void Emitter::emit_get_flags() { give(current_, current_flags()); }
@@ -274,7 +295,11 @@ void Emitter::emit_carry() {
       return give(current_, to);
     }
     default: {
-      const Reg64 to = current_flags();
+      constexpr uint8_t kBelow = 2;
+      const Reg64 to = allocate();
+      const size_t done = emit_condition_of_comparison(to, kBelow);
+      load_flags(to);
+      if (done != 0) bind(done);
       and_(to.cvt32(), 1);
       return give(current_, to);
     }
@@ -302,14 +327,16 @@ void Emitter::emit_condition(const Instruction& instruction) {
     return give(current_, to);
   }
   using namespace cpu::rflags;
-  const Reg64 flags = current_flags();
+  const Reg64 flags = allocate();
+  const Reg64 overflow = condition >> 1 >= 6 ? allocate() : flags;
+  const size_t done = emit_condition_of_comparison(flags, condition);
+  load_flags(flags);
   constexpr uint32_t kMasks[] = {kOf, kCf, kZf, kCf | kZf, kSf, kPf};
   const unsigned pair = condition >> 1;
   uint32_t mask = pair < 6 ? kMasks[pair] : static_cast<uint32_t>(kSf);
   if (pair >= 6) {
     // SF != OF in the place of SF; ZF beside it.
     static_assert(kOf >> 4 == kSf);
-    const Reg64 overflow = allocate();
     mov(overflow.cvt32(), flags.cvt32());
     shr(overflow.cvt32(), 4);
     and_(overflow.cvt32(), static_cast<uint32_t>(kSf));
@@ -318,6 +345,7 @@ void Emitter::emit_condition(const Instruction& instruction) {
   }
   test(flags.cvt32(), mask);
   set_byte(flags, (condition & 1) != 0 ? 4 : 5);
+  if (done != 0) bind(done);
   movzx(flags.cvt32(), flags.cvt8());
   give(current_, flags);
 }
