@@ -48,7 +48,10 @@ void add(LlvmCounters& sum, const LlvmCounters& before, const LlvmCounters& afte
 CompileQueue::CompileQueue(std::function<std::unique_ptr<RegionCompiler>()> make_compiler, Options options)
     : make_compiler_(std::move(make_compiler)), options_(options) {
   for (unsigned i = 0; i < options_.threads; ++i) {
-    threads_.emplace_back([this](const std::stop_token& stop) { work(stop); });
+    threads_.emplace_back([this](const std::stop_token& stop) { work(stop, /*express=*/false); });
+  }
+  if (options_.express.count() != 0) {
+    threads_.emplace_back([this](const std::stop_token& stop) { work(stop, /*express=*/true); });
   }
 }
 
@@ -68,8 +71,8 @@ std::optional<CompileJob> CompileQueue::submit(CompileJob job) {
     const std::lock_guard lock(mutex_);
     if (closed_) return job;
     const uint64_t priority = job.priority;
-    waiting_.emplace(priority, std::move(job));
-    if (waiting_.size() > options_.capacity) rest = std::move(waiting_.extract(std::prev(waiting_.end())).mapped());
+    waiting_.emplace(priority, Waiting{std::move(job), std::chrono::steady_clock::now()});
+    if (waiting_.size() > options_.capacity) rest = std::move(waiting_.extract(std::prev(waiting_.end())).mapped().job);
   }
   changed_.notify_all();
   return rest;
@@ -78,7 +81,7 @@ std::optional<CompileJob> CompileQueue::submit(CompileJob job) {
 bool CompileQueue::cancel(uint64_t id) {
   const std::lock_guard lock(mutex_);
   const auto job =
-      std::find_if(waiting_.begin(), waiting_.end(), [&](const auto& each) { return each.second.id == id; });
+      std::find_if(waiting_.begin(), waiting_.end(), [&](const auto& each) { return each.second.job.id == id; });
   if (job == waiting_.end()) return compiling_.erase(id) != 0;
   waiting_.erase(job);
   changed_.notify_all();
@@ -100,18 +103,25 @@ LlvmCounters CompileQueue::counters() const {
   return counters_;
 }
 
-void CompileQueue::work(const std::stop_token& stop) {
-  become_nice(options_.niceness);
+// The first job is the newest where priorities grow, as those of regions do.
+bool CompileQueue::has_work(bool express) const {
+  if (waiting_.empty()) return false;
+  return !express || std::chrono::steady_clock::now() - waiting_.begin()->second.since <= options_.express;
+}
+
+void CompileQueue::work(const std::stop_token& stop, bool express) {
+  constexpr int kBehindExpress = 5;
+  become_nice(options_.niceness + (express || options_.express.count() == 0 ? 0 : kBehindExpress));
   std::unique_ptr<RegionCompiler> compiler;
   bool made = false;
   std::unique_lock lock(mutex_);
-  while (changed_.wait(lock, stop, [this] { return !waiting_.empty(); })) {
-    if (has_taken_its_share()) {
+  while (changed_.wait(lock, stop, [this, express] { return has_work(express); })) {
+    if (has_taken_its_share(express)) {
       constexpr std::chrono::milliseconds kPause{5};
       changed_.wait_for(lock, stop, kPause, [&stop] { return stop.stop_requested(); });
       continue;  // what waits may be another job by now
     }
-    const CompileJob job = std::move(waiting_.extract(waiting_.begin()).mapped());
+    const CompileJob job = std::move(waiting_.extract(waiting_.begin()).mapped().job);
     compiling_.insert(job.id);
     ++busy_;
     lock.unlock();
@@ -123,11 +133,12 @@ void CompileQueue::work(const std::stop_token& stop) {
   }
 }
 
-bool CompileQueue::has_taken_its_share() const {
+bool CompileQueue::has_taken_its_share(bool express) const {
   if (options_.share == 0) return false;
+  const unsigned share = express ? 2 * options_.share : options_.share;
   const uint64_t whole = options_.process_time != nullptr ? options_.process_time() : process_time();
   const uint64_t compiling = counters_.build_time + counters_.pass_time + counters_.codegen_time + counters_.link_time;
-  return compiling > (whole - std::min(whole, compiling)) / 100 * options_.share;
+  return compiling > (whole - std::min(whole, compiling)) / 100 * share;
 }
 
 void CompileQueue::refuse(const CompileJob& job) {

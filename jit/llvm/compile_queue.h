@@ -1,6 +1,7 @@
 // Compiles regions on background threads.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
@@ -37,6 +38,9 @@ class CompileQueue {
     // Compiling takes at most so many hundredths of the processor time that the rest of the process takes: a guest that
     // only boots is not charged for code that it would hardly use. 0: no bound.
     unsigned share = 0;
+    // One more thread compiles only what was submitted within this time, so that what the guest does now need not wait
+    // for the end of a long job from before. The others are nicer then, and it may take twice the share. 0: none.
+    std::chrono::milliseconds express{0};
     uint64_t (*process_time)() = nullptr;  // nanoseconds of processor time of the whole process; null: the system's
   };
 
@@ -59,8 +63,9 @@ class CompileQueue {
   LlvmCounters counters() const;
 
  private:
-  void work(const std::stop_token& stop);
-  bool has_taken_its_share() const;
+  void work(const std::stop_token& stop, bool express);
+  bool has_work(bool express) const;
+  bool has_taken_its_share(bool express) const;
   void compile(RegionCompiler& compiler, const CompileJob& job);
   void refuse(const CompileJob& job);
 
@@ -69,9 +74,13 @@ class CompileQueue {
 
   mutable std::mutex mutex_;  // leaf; not held while jobs are compiled or delivered
   std::condition_variable_any changed_;
-  std::multimap<uint64_t, CompileJob, std::greater<>> waiting_;  // by priority
-  std::set<uint64_t> compiling_;                                 // not yet delivered; what is cancelled is taken out
-  unsigned busy_ = 0;                                            // threads
+  struct Waiting {
+    CompileJob job;
+    std::chrono::steady_clock::time_point since;
+  };
+  std::multimap<uint64_t, Waiting, std::greater<>> waiting_;  // by priority
+  std::set<uint64_t> compiling_;                              // not yet delivered; what is cancelled is taken out
+  unsigned busy_ = 0;                                         // threads
   bool closed_ = false;
   LlvmCounters counters_;
   std::vector<std::jthread> threads_;  // last: ends first

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 
 #include "jit/ir/printer.h"
 #include "jit/llvm/library.h"
@@ -30,7 +31,8 @@ RegionTier::RegionTier(const RegionOptions& options, const StateLayout& layout, 
           {.threads = options.threads,
            .capacity = 256,
            .niceness = options.wait ? 0 : 10,  // who waits wants it soon
-           .share = options.wait ? 0 : options.share}) {}
+           .share = options.wait ? 0 : options.share,
+           .express = std::chrono::milliseconds(options.wait || !options.express ? 0 : 60)}) {}
 
 RegionTier::~RegionTier() = default;
 

@@ -25,6 +25,7 @@ struct RegionOptions {
   unsigned maximum_instructions = 400;
   unsigned threads = 1;
   unsigned share = 33;                   // CompileQueue::Options::share
+  bool express = true;                   // CompileQueue::Options::express
   uint64_t limit = ~uint64_t{0};         // only so many regions are compiled; to find out which one is wrong
   bool wait = false;                     // compile on the vCPU's thread, and go on with the result
   size_t code_bytes = size_t{32} << 20;  // beyond this all regions are dropped

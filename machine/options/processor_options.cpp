@@ -78,6 +78,7 @@ void read_translator_settings(AcceleratorOptions& accelerator, const std::string
       take_number(list, option, "llvm-threshold", static_cast<uint64_t>(jit.regions.threshold), 1, INT32_MAX));
   jit.regions.limit = take_number(list, option, "llvm-limit", jit.regions.limit, 0, kAny);
   jit.regions.threads = static_cast<unsigned>(take_number(list, option, "llvm-threads", jit.regions.threads, 1, 64));
+  jit.regions.express = list.take_switch("llvm-express").value_or(jit.regions.express);
   jit.regions.share = static_cast<unsigned>(take_number(list, option, "llvm-share", jit.regions.share, 0, 100000));
   jit.regions.llvm.optimise = list.take_switch("llvm-passes").value_or(jit.regions.llvm.optimise);
   jit.regions.llvm.fast_code = list.take_switch("llvm-fast-code").value_or(jit.regions.llvm.fast_code);
@@ -93,7 +94,7 @@ void read_translator_settings(AcceleratorOptions& accelerator, const std::string
   accelerator.report = list.take("report").value_or(accelerator.report);
   if (const auto file = list.take("symbols")) jit.symbols = read_symbols(option, *file);
   std::string possible =
-      "llvm, llvm-threshold, llvm-limit, llvm-threads, llvm-share, llvm-passes, llvm-fast-code, loop-heads, "
+      "llvm, llvm-threshold, llvm-limit, llvm-threads, llvm-share, llvm-express, llvm-passes, llvm-fast-code, loop-heads, "
       "page-cache, baseline, "
       "tb-size, threshold, limit, block-length, links, exit-flags, symbols, timing, count, report";
   for (const jit::opt::Pass& pass : jit::opt::passes()) {

@@ -123,5 +123,19 @@ TEST_F(Queue, EndsWithJobsWaiting) {
   EXPECT_LT(regions_.size(), 100u);
 }
 
+TEST_F(Queue, WhatCameLatelyDoesNotWaitForALongJob) {
+  const auto queue = make({.niceness = 1, .express = std::chrono::hours(1)});
+  const std::shared_future<void> released = release_.get_future().share();
+  queue->submit(blocker(released, begun_));
+  begun_.get_future().wait();
+  std::promise<void> delivered;
+  CompileJob late = job(1);
+  late.done = [&](uint64_t, std::unique_ptr<CompiledRegion>, const std::string&) { delivered.set_value(); };
+  queue->submit(std::move(late));
+  delivered.get_future().wait();
+  release_.set_value();
+  queue->drain();
+}
+
 }  // namespace
 }  // namespace calco::jit
