@@ -12,6 +12,8 @@ namespace calco::jit::baseline {
 struct Options {
   bool count_entries = false;  // each translation counts its entries and exits as Hot when `hot_threshold` is reached
   int32_t hot_threshold = 0;
+  bool record_targets = false;  // of indirect jumps, for regions
+  bool jump_cache = true;       // asked inline for targets in other pages
   Measurement measurement = {};
 };
 

@@ -80,6 +80,7 @@ void Emitter::emit_measurement() {
 // --- Ends ------------------------------------------------------------------------------------------------------------
 
 void Emitter::emit_probe() {
+  if (!options_.jump_cache) return jump_to_entry(entries_.probe);
   // As Entries' probe, but here the host learns where each branch goes.
   mov(rbx, r10);
   shr(rbx, cpu::kJumpCacheBits);
@@ -160,7 +161,7 @@ void Emitter::emit_terminator(const Instruction& instruction) {
 // For the tier above, which compares with the places that were met. The cursor wraps around as a byte does.
 void Emitter::record_target() {
   static_assert(kRecordedTargets * sizeof(uint64_t) == 256);
-  uint8_t* data = options_.count_entries ? cache_.allocate_data(kRecordedTargets * sizeof(uint64_t) + 8) : nullptr;
+  uint8_t* data = options_.record_targets ? cache_.allocate_data(kRecordedTargets * sizeof(uint64_t) + 8) : nullptr;
   if (data == nullptr) return;
   uint8_t* const cursor = data + kRecordedTargets * sizeof(uint64_t);
   translation_.targets = reinterpret_cast<const uint64_t*>(data);

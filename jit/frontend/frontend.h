@@ -9,6 +9,13 @@
 
 namespace calco::jit {
 
+// Each can be switched off to find out whose fault something is: the interpreter then does it.
+struct FrontendOptions {
+  bool x87 = true;      // x87 instructions are the host's
+  bool vectors = true;  // SSE and AVX instructions, too
+  bool last = true;     // a block may end with an instruction that the interpreter executes (ir::Block::last)
+};
+
 // Guest code to translate.
 struct CodeSource {
   std::span<const uint8_t> bytes;  // from the block's first instruction to the end of its page
@@ -19,6 +26,7 @@ struct CodeSource {
   // Where the first instruction runs over the page's end, and is translated alone: the guest's memory at the page
   // behind it, whose first bytes `bytes` goes on with. Else null.
   const uint8_t* next_page = nullptr;
+  FrontendOptions options = {};
 };
 
 // Fills `block` with the code up to and with the first control transfer, or up to the first instruction that only the

@@ -44,6 +44,11 @@ Outcome translate_instruction(Emitter& emit) {
   }
 }
 
+bool is_switched_off(const Instruction& instruction, const FrontendOptions& options) {
+  const Group group = instruction.row->group;
+  return (group == Group::X87 && !options.x87) || (group == Group::Vector && !options.vectors);
+}
+
 // Translated code runs under the guest's MXCSR: what loads another ends it.
 bool loads_mxcsr(const Instruction& instruction) {
   using decode::Mnemonic;
@@ -148,7 +153,8 @@ bool BlockTranslator::add_instruction() {
   const size_t vectors = block_.vectors.size(), x87 = block_.x87.size();
   emit_.begin(instruction, offset());
   if (source_.next_page != nullptr) emit_.bail_unless_next_page(source_.next_page);
-  Outcome outcome = translate_instruction(emit_);
+  const bool left_out = is_switched_off(instruction, source_.options);
+  Outcome outcome = left_out ? Outcome::Interpret : translate_instruction(emit_);
   if (outcome == Outcome::Interpret) {
     if (source_.next_page != nullptr) return false;
     block_.code.resize(operations);
@@ -205,7 +211,7 @@ void BlockTranslator::append_interpret(const Instruction& instruction, const cpu
 
 // Near transfers are not among what hands the state back: they go on to the interpreter's next block.
 void BlockTranslator::interpret_at_end(const Instruction& instruction, const cpu::Op& op) {
-  if (instruction.row->group == Group::Control) return;
+  if (instruction.row->group == Group::Control || !source_.options.last) return;
   end(Opcode::Leave);
   block_.last = op;
   block_.byte_length = static_cast<uint16_t>(block_.byte_length + instruction.length);

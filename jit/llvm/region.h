@@ -25,6 +25,7 @@ struct Region {
   // For each block that ends in an indirect jump or call: blocks that it was seen to go to. Guesses, as are the returns
   // that the compiler itself leads behind the region's calls: the code compares.
   std::vector<std::vector<size_t>> indirect_targets = {};
+  bool guess_returns = true;
 
   // The last blocks may be copies of others; a direct jump from the end of block `from`, or of its copy, leads to the
   // copy and not to the original.

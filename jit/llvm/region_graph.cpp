@@ -117,6 +117,7 @@ std::vector<size_t> RegionGraph::way_round(size_t start) const {
 // The blocks behind the region's calls.
 std::vector<size_t> RegionGraph::return_sites() const {
   std::vector<size_t> result;
+  if (!region_.guess_returns) return result;
   for (size_t i = 0; i < region_.blocks.size(); ++i) {
     const ir::Block& block = region_.blocks[i];
     const ir::Instruction& last = block.terminator();

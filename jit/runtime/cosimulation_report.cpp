@@ -155,7 +155,9 @@ std::string Jit::describe_code(cpu::Cpu& cpu, const Translation& translation) {
                           translation.memory_offset,
                           translation.mode_key,
                           cpu.model().features(),
-                          std::max<unsigned>(1, translation.guest_instructions)};
+                          std::max<unsigned>(1, translation.guest_instructions),
+                          /*next_page=*/nullptr,
+                          options_.frontend};
   if (jit::translate(source, block)) {
     std::vector<CodeRange> ranges;
     const uint8_t* page = bytes - translation.memory_offset % kPageSize;

@@ -31,8 +31,11 @@ constexpr uint32_t kHostMxcsr = 0x1F80;
 // Emitted at the cache's writable view; all addresses are relative, so the executable view is the same code.
 class EntriesGenerator : public Xbyak::CodeGenerator {
  public:
-  EntriesGenerator(CodeCache& cache, const StateLayout& layout)
-      : CodeGenerator(kEntriesBytes, cache.allocate_code(kEntriesBytes)), cache_(cache), layout_(layout) {}
+  EntriesGenerator(CodeCache& cache, const StateLayout& layout, bool jump_cache)
+      : CodeGenerator(kEntriesBytes, cache.allocate_code(kEntriesBytes)),
+        cache_(cache),
+        layout_(layout),
+        jump_cache_(jump_cache) {}
 
   Entries generate() {
     Entries entries;
@@ -57,12 +60,11 @@ class EntriesGenerator : public Xbyak::CodeGenerator {
     baseline.exit_hot = begin();
     emit_exit_with(ExitReason::Hot, true);
     baseline.no_code = begin();
-    mov(ptr[host::state(kRipOffset)], r10);
-    emit_exit_with(ExitReason::Next, false);
+    emit_missed_probe();
     const uint8_t* probe_in_state = begin();
     mov(r10, ptr[host::state(kRipOffset)]);
     baseline.probe = begin_unaligned();
-    emit_probe();
+    jump_cache_ ? emit_probe() : emit_missed_probe();
 
     baseline.interpret_at_end = begin();
     emit_interpret_at_end(probe_in_state);
@@ -228,6 +230,10 @@ class EntriesGenerator : public Xbyak::CodeGenerator {
     mov(ptr[host::state(kRipOffset)], rbp);
     jmp(ptr[rbx + offsetof(cpu::JumpCacheEntry, code)]);
     L(miss);
+    emit_missed_probe();
+  }
+
+  void emit_missed_probe() {
     mov(ptr[host::state(kRipOffset)], r10);
     emit_exit_with(ExitReason::Next, false);
   }
@@ -448,6 +454,7 @@ class EntriesGenerator : public Xbyak::CodeGenerator {
 
   CodeCache& cache_;
   StateLayout layout_;
+  const bool jump_cache_;
   Xbyak::Label host_mxcsr_, exit_label_;
   const bool has_avx_ = Xbyak::util::Cpu().has(Xbyak::util::Cpu::tAVX);
 };
@@ -473,8 +480,8 @@ const uint8_t* emit_link_stub(CodeCache& cache, const BaselineEntries& entries, 
   return cache.executable(memory);
 }
 
-Entries make_entries(CodeCache& cache, const StateLayout& layout) {
-  const Entries entries = EntriesGenerator(cache, layout).generate();
+Entries make_entries(CodeCache& cache, const StateLayout& layout, bool jump_cache) {
+  const Entries entries = EntriesGenerator(cache, layout, jump_cache).generate();
   cache.keep();
   return entries;
 }

@@ -41,7 +41,7 @@ struct Link;
 // Emits the stub of a link and answers its executable address; null where the cache's segment is full.
 const uint8_t* emit_link_stub(CodeCache& cache, const BaselineEntries& entries, Link& link);
 
-// Emits them into the cache. x86-64 hosts only.
-Entries make_entries(CodeCache& cache, const StateLayout& layout);
+// Emits them into the cache. Without `jump_cache` the probe always leaves to the dispatch loop. x86-64 hosts only.
+Entries make_entries(CodeCache& cache, const StateLayout& layout, bool jump_cache = true);
 
 }  // namespace calco::jit

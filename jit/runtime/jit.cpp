@@ -102,7 +102,7 @@ Jit::Jit(const JitOptions& options, cpu::ProcessorGroup& processors, const Cpu& 
       log_(log),
       layout_(layout_of(any)),
       cache_(options.code_bytes),
-      entries_(make_entries(cache_.code(), layout_)) {
+      entries_(make_entries(cache_.code(), layout_, options.jump_cache)) {
   if (options_.perf_map) {
     perf_map_ = std::make_unique<PerfMap>(options_.symbols);
     perf_map_->add(reinterpret_cast<const void*>(entries_.baseline.enter), cache_.code().used(), "calco entries");
@@ -117,6 +117,7 @@ Jit::Jit(const JitOptions& options, cpu::ProcessorGroup& processors, const Cpu& 
   if (!options_.llvm) return;
   RegionOptions regions = options_.regions;
   regions.passes = options_.passes;
+  regions.frontend = options_.frontend;
   regions.llvm.measurement = options_.measurement;
   if (log_.enabled(LogItem::Llvm)) {
     regions.llvm.dump_module = [this](std::string_view stage, std::string_view text) {
@@ -153,6 +154,7 @@ void Jit::return_worker(std::unique_ptr<Worker> worker) {
 
 const cpu::TranslatedCode* Jit::translate(Cpu& cpu, const cpu::Block& block) {
   const Source source{block.memory_offset, block.mode_key, block.second_page};
+  if (source.runs_over() && !options_.next_page) return nullptr;
   {
     std::lock_guard lock(mutex_);
     if (Translation* known = cache_.find(source.memory_offset, source.mode_key)) return known;
@@ -175,7 +177,8 @@ Translation* Jit::translate_source(Cpu& cpu, const Source& source) {
                         source.mode_key,
                         features,
                         options_.maximum_instructions,
-                        source.runs_over() ? memory.data() + source.second_page : nullptr};
+                        source.runs_over() ? memory.data() + source.second_page : nullptr,
+                        options_.frontend};
   Translation* translation = nullptr;
   StopWatch watch;
   const bool translated = jit::translate(code, block);
@@ -232,11 +235,13 @@ Translation* Jit::publish(Cpu& cpu, const Source& source, const Worker& worker, 
     });
   };
   if (!still_marked()) return nullptr;
-  if (!source.runs_over()) {
+  if (options_.revival && !source.runs_over()) {
     if (Translation* revived = cache_.revive(source.memory_offset, source.mode_key, live, in_page)) return revived;
   }
   const baseline::Options baseline_options{.count_entries = regions_ != nullptr,
                                            .hot_threshold = options_.regions.threshold,
+                                           .record_targets = regions_ != nullptr && options_.regions.ways.indirect,
+                                           .jump_cache = options_.jump_cache,
                                            .measurement = options_.measurement};
   for (;;) {
     std::unique_ptr<Translation> translation = cache_.create();

@@ -10,6 +10,7 @@
 #include "cpu/cpu.h"
 #include "cpu/exec/translation.h"
 #include "jit/baseline/compiler.h"
+#include "jit/frontend/frontend.h"
 #include "jit/opt/pipeline.h"
 #include "jit/runtime/cosimulation.h"
 #include "jit/runtime/entries.h"
@@ -29,8 +30,12 @@ struct JitOptions {
   uint64_t limit = ~uint64_t{0};       // only so many blocks are translated; to find out which one is wrong
   unsigned maximum_instructions = 64;  // of a block
   bool links = true;                   // direct jumps within a page go from block to block
+  FrontendOptions frontend = {};
   opt::Options passes = {};
   bool exit_flags = true;  // look at the code behind a block: flags that it overwrites are not kept
+  bool jump_cache = true;  // translated code asks it for targets in other pages, and indirect ones
+  bool revival = true;     // code that died is used again when its bytes are back
+  bool next_page = true;   // an instruction that runs into the next page is translated
   bool llvm = true;        // the optimizing tier
   RegionOptions regions = {};
   bool perf_map = false;  // tell perf of the code (perf_map.h), by the guest functions' names where `symbols` has them

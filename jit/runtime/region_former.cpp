@@ -42,6 +42,7 @@ void RegionFormer::run() {
     waiting_.pop_front();
   }
   resolve_indirect_targets();
+  region.guess_returns = options_.ways.returns;
   std::copy_n(std::begin(cpu_.registers), region.registers.size(), region.registers.begin());
 }
 
@@ -52,6 +53,7 @@ const std::optional<RegionFormer::Page>& RegionFormer::page(int32_t distance) {
 }
 
 std::optional<RegionFormer::Page> RegionFormer::find_page(int32_t distance) const {
+  if (!options_.ways.pages) return std::nullopt;
   const uint64_t linear = linear_page_ + static_cast<uint64_t>(int64_t{distance} * kPage);
   const cpu::TlbEntry& entry = *cpu::tlb_entry(cpu_.tlb, linear);
   if (entry.execute != linear) return std::nullopt;
@@ -71,7 +73,9 @@ bool RegionFormer::add(int64_t place) {
                           page->memory_offset + offset,
                           hot_.mode_key,
                           cpu_.model().features(),
-                          std::max<unsigned>(1, member->guest_instructions)};
+                          std::max<unsigned>(1, member->guest_instructions),
+                          /*next_page=*/nullptr,
+                          options_.frontend};
   if (!translate(source, block) || block.byte_length != member->byte_length) return false;
   opt::optimize(block, options_.passes, scratch_);
   instructions += block.guest.size();
@@ -88,6 +92,7 @@ void RegionFormer::add_ways(const ir::Block& block, const Translation& member, i
   const auto hint = static_cast<ir::JumpHint>(end.auxiliary);
   switch (end.opcode) {
     case ir::Opcode::Jump:
+      if (hint == ir::JumpHint::Call && !options_.ways.calls) break;
       add_way(page_start + static_cast<int32_t>(end.immediate));
       break;
     case ir::Opcode::Branch:
@@ -112,7 +117,7 @@ void RegionFormer::add_ways(const ir::Block& block, const Translation& member, i
     default:
       return;
   }
-  if (hint != ir::JumpHint::Call) return;
+  if (hint != ir::JumpHint::Call || !options_.ways.returns) return;
   const int64_t behind = page_start + block.page_offset + block.byte_length;
   returns_ ? add_way(behind) : behind_calls_.push_back(behind);
 }

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "cpu/cpu.h"
+#include "jit/frontend/frontend.h"
 #include "jit/llvm/compile_queue.h"
 #include "jit/opt/pipeline.h"
 #include "jit/runtime/entries.h"
@@ -18,6 +19,14 @@
 #include "jit/runtime/translation_cache.h"
 
 namespace calco::jit {
+
+// Which ways regions follow from block to block; each can be switched off to find out whose fault something is.
+struct RegionWays {
+  bool calls = true;     // direct calls
+  bool returns = true;   // behind calls
+  bool indirect = true;  // indirect jumps and calls, to where they went lately
+  bool pages = true;     // to other pages
+};
 
 struct RegionOptions {
   int32_t threshold = 100000;    // entries of a translation until it is compiled anew
@@ -29,6 +38,8 @@ struct RegionOptions {
   uint64_t limit = ~uint64_t{0};         // only so many regions are compiled; to find out which one is wrong
   bool wait = false;                     // compile on the vCPU's thread, and go on with the result
   size_t code_bytes = size_t{32} << 20;  // beyond this all regions are dropped
+  RegionWays ways = {};
+  FrontendOptions frontend = {};
   opt::Options passes = {};
   LlvmOptions llvm = {};
 };

@@ -7,6 +7,7 @@
 #include "machine/core/option_error.h"
 #include "machine/options/draft.h"
 #include "machine/options/option_values.h"
+#include "machine/options/translator_options.h"
 
 namespace calco::machine {
 namespace {
@@ -39,69 +40,6 @@ void add_accelerator_list(Draft& draft, const std::string& option, std::string_v
     add_accelerator(draft, option, std::string(list.substr(begin, end - begin)));
     begin = end + 1;
   }
-}
-
-uint64_t take_number(OptionList& list, const std::string& option, std::string_view key, uint64_t otherwise,
-                     uint64_t first, uint64_t last) {
-  const auto text = list.take(key);
-  if (!text) return otherwise;
-  const auto number = parse_number(*text);
-  if (!number || *number < first || *number > last) {
-    throw OptionError(option, fmt::format("{}='{}' is not a number from {} to {}", key, *text, first, last));
-  }
-  return *number;
-}
-
-// Names of guest functions for -perfmap.
-std::shared_ptr<const jit::GuestSymbols> read_symbols(const std::string& option, const std::string& file) {
-  try {
-    return std::make_shared<const jit::GuestSymbols>(jit::GuestSymbols::read(file));
-  } catch (const std::runtime_error& error) {
-    throw OptionError(option, fmt::format("symbols='{}': {}", file, error.what()));
-  }
-}
-
-// -accel jit: its own settings, and QEMU's for tcg.
-void read_translator_settings(AcceleratorOptions& accelerator, const std::string& option, OptionList& list) {
-  jit::JitOptions& jit = accelerator.jit;
-  constexpr uint64_t kAny = ~uint64_t{0};
-  for (std::string_view without_effect : {"thread", "split-wx"}) list.take(without_effect);
-  jit.code_bytes = take_number(list, option, "tb-size", jit.code_bytes >> 20, 1, 1024) << 20;
-  jit.threshold = static_cast<uint32_t>(take_number(list, option, "threshold", jit.threshold, 1, UINT32_MAX));
-  jit.limit = take_number(list, option, "limit", jit.limit, 0, kAny);
-  jit.maximum_instructions =
-      static_cast<unsigned>(take_number(list, option, "block-length", jit.maximum_instructions, 1, 64));
-  jit.exit_flags = list.take_switch("exit-flags").value_or(jit.exit_flags);
-  jit.links = list.take_switch("links").value_or(jit.links);
-  jit.llvm = list.take_switch("llvm").value_or(jit.llvm);
-  jit.regions.threshold = static_cast<int32_t>(
-      take_number(list, option, "llvm-threshold", static_cast<uint64_t>(jit.regions.threshold), 1, INT32_MAX));
-  jit.regions.limit = take_number(list, option, "llvm-limit", jit.regions.limit, 0, kAny);
-  jit.regions.threads = static_cast<unsigned>(take_number(list, option, "llvm-threads", jit.regions.threads, 1, 64));
-  jit.regions.express = list.take_switch("llvm-express").value_or(jit.regions.express);
-  jit.regions.share = static_cast<unsigned>(take_number(list, option, "llvm-share", jit.regions.share, 0, 100000));
-  jit.regions.llvm.optimise = list.take_switch("llvm-passes").value_or(jit.regions.llvm.optimise);
-  jit.regions.llvm.fast_code = list.take_switch("llvm-fast-code").value_or(jit.regions.llvm.fast_code);
-  jit.regions.llvm.loop_heads = list.take_switch("loop-heads").value_or(jit.regions.llvm.loop_heads);
-  jit.regions.llvm.page_cache = list.take_switch("page-cache").value_or(jit.regions.llvm.page_cache);
-  // Without the baseline whatever it would execute is compiled by LLVM first.
-  if (!list.take_switch("baseline").value_or(true)) {
-    jit.regions.wait = true;
-    jit.regions.threshold = 1;
-  }
-  jit.measurement.tier = list.take_switch("timing").value_or(jit.measurement.tier);
-  jit.measurement.work = list.take_switch("count").value_or(jit.measurement.work);
-  accelerator.report = list.take("report").value_or(accelerator.report);
-  if (const auto file = list.take("symbols")) jit.symbols = read_symbols(option, *file);
-  std::string possible =
-      "llvm, llvm-threshold, llvm-limit, llvm-threads, llvm-share, llvm-express, llvm-passes, llvm-fast-code, loop-heads, "
-      "page-cache, baseline, "
-      "tb-size, threshold, limit, block-length, links, exit-flags, symbols, timing, count, report";
-  for (const jit::opt::Pass& pass : jit::opt::passes()) {
-    jit.passes.*pass.enabled = list.take_switch(pass.name).value_or(jit.passes.*pass.enabled);
-    possible += fmt::format(", {}", pass.name);
-  }
-  list.finish(possible + ", thread and split-wx");
 }
 
 }  // namespace
@@ -137,7 +75,9 @@ void read_machine(Draft& draft, const std::string& option, std::string_view valu
 
 void read_accelerator(Draft& draft, const std::string& option, std::string_view value) {
   if (value == "help" || value == "?") {
-    draft.answer = "Accelerators supported:\ninterp\njit\ntcg (the same as jit)\nkvm\nauto (the default)\n";
+    draft.answer =
+        "Accelerators supported:\ninterp\njit (jit,help: its settings)\ntcg (the same as jit)\nkvm\nauto (the "
+        "default)\n";
     return;
   }
   OptionList list(option, value, "accel");
@@ -151,7 +91,8 @@ void read_accelerator(Draft& draft, const std::string& option, std::string_view 
     list.finish("kernel-irqchip");
     return;
   }
-  read_translator_settings(draft.config.accelerators.back(), option, list);
+  if (list.take_switch("help").value_or(false)) draft.answer = translator_help();
+  read_translator_settings(draft.config.accelerators.back(), list);
 }
 
 void complete_accelerators(Draft& draft) {

@@ -39,11 +39,12 @@ class JitFixture : public cpu::SystemFixture {
   static constexpr uint64_t kPageTable = kTables + 0x4000;
   static constexpr uint64_t kPresentWritable = 0x63;  // and accessed, dirty
 
-  // Tier::Llvm: a translation is compiled by LLVM before it executes for the first time.
-  explicit JitFixture(JitOptions options = {.threshold = 1}, Tier tier = Tier::Baseline) {
+  // Tier::Llvm: a translation is compiled by LLVM before it executes for the first time, or has been entered so often.
+  explicit JitFixture(JitOptions options = {.threshold = 1}, Tier tier = Tier::Baseline,
+                      int32_t entries_until_hot = 1) {
     options.passes.verify = true;
     options.llvm = tier == Tier::Llvm;
-    options.regions.threshold = 1;
+    options.regions.threshold = entries_until_hot;
     options.regions.wait = true;
     jit = std::make_unique<Jit>(options, group, *cpu, log);
     group.set_code_listener([this](uint64_t offset, uint64_t size) { jit->code_changes(offset, size); });

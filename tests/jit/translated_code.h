@@ -12,10 +12,12 @@ namespace calco::jit {
 struct TranslatedCode {
   static constexpr uint16_t kPageOffset = 0x100;
 
-  explicit TranslatedCode(std::vector<uint8_t> bytes, uint32_t mode_key = 2, unsigned maximum_instructions = 64) {
+  explicit TranslatedCode(std::vector<uint8_t> bytes, uint32_t mode_key = 2, unsigned maximum_instructions = 64,
+                          FrontendOptions options = {}) {
     features.set();
     bytes.resize(0x1000 - kPageOffset, 0xF4);  // HLT ends blocks
-    translated = translate({bytes, 0x5000 + kPageOffset, mode_key, features, maximum_instructions}, block);
+    translated = translate(
+        {bytes, 0x5000 + kPageOffset, mode_key, features, maximum_instructions, /*next_page=*/nullptr, options}, block);
   }
 
   size_t count(ir::Opcode opcode) const {

@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -191,6 +192,26 @@ TEST(CommandLine, TranslatorSettings) {
   EXPECT_EQ(config({"-accel", "jit,report=x"}).accelerators[0].report, "x");
   EXPECT_THAT(error({"-accel", "jit,turbo=on"}), AllOf(HasSubstr("'turbo'"), HasSubstr("dead-flags"),
                                                        HasSubstr("llvm-passes"), ::testing::Not(HasSubstr("\n"))));
+}
+
+TEST(CommandLine, EverySwitchInTheTranslatorsHelpIsOne) {
+  std::istringstream help(*parse({"-accel", "jit,help"}).answer);
+  std::string line, switches;
+  while (std::getline(help, line)) {
+    if (line.find("=off|on*") != std::string::npos) switches += "," + line.substr(0, line.find('=')) + "=off";
+  }
+  EXPECT_THAT(switches, AllOf(HasSubstr(",links=off"), HasSubstr(",region-returns=off"), HasSubstr(",dead-code=off")));
+  EXPECT_EQ(error({"-accel", ("jit" + switches).c_str()}), "");
+}
+
+TEST(CommandLine, AllOptimizationsCanBeSwitchedOffAtOnce) {
+  const jit::JitOptions jit =
+      config({"-accel", "jit,optimizations=off,fold=on,report=x", "-nographic"}).accelerators[0].jit;
+  EXPECT_FALSE(jit.links || jit.revival || jit.frontend.x87 || jit.regions.ways.pages || jit.regions.llvm.page_cache);
+  EXPECT_FALSE(jit.passes.dead_flags);
+  EXPECT_TRUE(jit.passes.fold);
+  EXPECT_TRUE(jit.llvm);
+  EXPECT_FALSE(jit.regions.wait);
 }
 
 TEST(CommandLine, EveryLogItemIsInTheHelp) {
