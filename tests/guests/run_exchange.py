@@ -4,6 +4,7 @@
 NAME is a function below that begins with exchange_.
 """
 
+import os
 import pathlib
 import re
 import subprocess
@@ -15,7 +16,7 @@ import pexpect
 
 from monitor_client import Monitor, needs_kvm
 
-SECONDS = 180
+SECONDS = 180 * float(os.environ.get("CALCO_TEST_PATIENCE", 1))
 PROMPT = "guest# "
 MASK = (1 << 64) - 1
 

@@ -6,6 +6,7 @@ usage: run_guest.py CALCO GUESTS_FOLDER NAME [further calco arguments]
 Further -accel and -smp take the place of the guest's own.
 """
 
+import os
 import shlex
 import sys
 import time
@@ -28,6 +29,8 @@ def with_further(arguments, further):
     return arguments + further
 
 
+# More than 1 where calco is slow (tests/sanitizers/run).
+PATIENCE = float(os.environ.get("CALCO_TEST_PATIENCE", 1))
 SKIPPED = 77  # the exit status that ctest takes for a skipped test
 
 
@@ -46,8 +49,9 @@ def main():
         print(f"skipped: no {guest['needs']}")
         sys.exit(SKIPPED)
     arguments = with_further(shlex.split(guest["arguments"].format(guests=folder)), further)
-    deadline = time.monotonic() + guest["seconds"]
-    child = pexpect.spawn(calco, arguments, timeout=guest["seconds"], encoding="utf-8", codec_errors="replace",
+    seconds = guest["seconds"] * PATIENCE
+    deadline = time.monotonic() + seconds
+    child = pexpect.spawn(calco, arguments, timeout=seconds, encoding="utf-8", codec_errors="replace",
                           dimensions=(50, 200))
     child.logfile_read = sys.stdout
     child.delaybeforesend = None

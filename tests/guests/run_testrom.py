@@ -8,6 +8,7 @@ otherwise prints the report.
 there is no /dev/kvm, the test is skipped.
 """
 
+import os
 import pathlib
 import re
 import subprocess
@@ -15,7 +16,7 @@ import sys
 
 from monitor_client import needs_kvm
 
-SECONDS = 120
+SECONDS = 120 * float(os.environ.get("CALCO_TEST_PATIENCE", 1))
 KNOWN_SECONDS = 180  # a software KVM is slow
 PASS_STATUS = 0x10 << 1 | 1  # what isa-debug-exit makes of the ROM's 0x10
 NO_END = "(the end is not reached)"
