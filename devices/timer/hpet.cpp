@@ -47,6 +47,9 @@ constexpr int route_of(uint64_t configuration) { return static_cast<int>(configu
 // Matches further ahead (a century) need no timer.
 constexpr uint64_t kFarthestMatch = uint64_t{1} << 58;
 
+// Between edges that a late host makes up for, ns: time enough for a guest to acknowledge each.
+constexpr int64_t kCatchUp = 170'000;
+
 }  // namespace
 
 Hpet::Hpet(Clock& clock, Outputs outputs, Log& log)
@@ -54,7 +57,9 @@ Hpet::Hpet(Clock& clock, Outputs outputs, Log& log)
       outputs_(std::move(outputs)),
       log_(log),
       timers_{Timer(clock, [this] { on_timer(0); }), Timer(clock, [this] { on_timer(1); }),
-              Timer(clock, [this] { on_timer(2); })} {
+              Timer(clock, [this] { on_timer(2); })},
+      owed_timers_{Timer(clock, [this] { on_owed(0); }), Timer(clock, [this] { on_owed(1); }),
+                   Timer(clock, [this] { on_owed(2); })} {
   set_power_on_state();
 }
 
@@ -62,6 +67,7 @@ void Hpet::set_power_on_state() {
   general_configuration_ = interrupt_status_ = counter_base_ = 0;
   comparators_.fill(Comparator{.configuration = kFixed});
   expiries_.fill(Clock::kNever);
+  owed_.fill(0);
 }
 
 void Hpet::reset() {
@@ -76,6 +82,7 @@ void Hpet::serialize(Archive& archive) {
   archive.field("counter_base", counter_base_);
   archive.field("comparators", comparators_);
   archive.field("expiries", expiries_);
+  archive.field("owed", owed_);
   if (!archive.loading()) return;
   for (int index = 0; index < kComparators; ++index) {
     // A match that was due but not yet seen happens after loading.
@@ -84,6 +91,7 @@ void Hpet::serialize(Archive& archive) {
     } else {
       schedule(index, false);
     }
+    arm_owed(index);
   }
   update_outputs();
 }
@@ -152,13 +160,36 @@ void Hpet::on_timer(int index) {
   if (expiries_[index] > clock_.now()) return;
   Comparator& comparator = comparators_[index];
   if (is_periodic(index) && comparator.period != 0) {
-    // A late host skips the periods that nobody could have seen.
     const uint64_t mask = width_mask(index);
-    const uint64_t late = (counter() - comparator.value) & mask;
-    comparator.value = (comparator.value + (late / comparator.period + 1) * comparator.period) & mask;
+    const uint64_t missed = ((counter() - comparator.value) & mask) / comparator.period;
+    comparator.value = (comparator.value + (missed + 1) * comparator.period) & mask;
+    owed_[index] += std::min(missed, most_owed(index));
   }
   match(index);
   schedule(index, true);
+  arm_owed(index);
+}
+
+// What a late host may owe: edges, for a guest that counts them loses time otherwise (Linux refuses to boot when it
+// sees too few: timer_irq_works()); no more than a second's; none where there would be no time to make up for them.
+uint64_t Hpet::most_owed(int index) const {
+  const Comparator& comparator = comparators_[index];
+  const bool edges = (comparator.configuration & (kLevel | kInterruptEnable)) == kInterruptEnable;
+  if (!enabled() || !edges || !is_periodic(index) || comparator.period < 2 * kCatchUp / kTick) return 0;
+  return static_cast<uint64_t>(Clock::kSecond / kTick) / comparator.period;
+}
+
+void Hpet::arm_owed(int index) {
+  owed_[index] = std::min(owed_[index], most_owed(index));
+  if (owed_[index] == 0) return owed_timers_[index].cancel();
+  owed_timers_[index].arm(clock_.now() + kCatchUp);
+}
+
+void Hpet::on_owed(int index) {
+  if (owed_[index] == 0) return;
+  --owed_[index];
+  match(index);
+  arm_owed(index);
 }
 
 // Arms the timer for the next match. `matched_now`: equality at this very tick has been dealt with.
@@ -176,7 +207,10 @@ void Hpet::schedule(int index, bool matched_now) {
 }
 
 void Hpet::update() {
-  for (int index = 0; index < kComparators; ++index) schedule(index, true);
+  for (int index = 0; index < kComparators; ++index) {
+    schedule(index, true);
+    arm_owed(index);
+  }
   update_outputs();
 }
 
@@ -256,7 +290,10 @@ void Hpet::write_general_configuration(uint64_t value) {
   const uint64_t count = counter();
   general_configuration_ = value & (kEnable | kLegacyReplacement);
   counter_base_ += count - counter();
-  for (int index = 0; index < kComparators; ++index) schedule(index, false);
+  for (int index = 0; index < kComparators; ++index) {
+    schedule(index, false);
+    arm_owed(index);
+  }
   update_outputs();
 }
 
@@ -272,6 +309,7 @@ void Hpet::write_comparator_configuration(int index, uint64_t value) {
   }
   if ((comparator.configuration & kLevel) == 0) interrupt_status_ &= ~(uint64_t{1} << index);
   schedule(index, true);
+  arm_owed(index);
   update_outputs();
 }
 
@@ -284,7 +322,9 @@ void Hpet::write_comparator_value(int index, uint64_t value, uint64_t mask) {
   }
   if (is_periodic(index)) comparator.period = ((comparator.period & ~mask) | value) & width;
   comparator.configuration &= ~kSetValue;
+  owed_[index] = 0;
   schedule(index, false);
+  arm_owed(index);
 }
 
 }  // namespace calco::devices

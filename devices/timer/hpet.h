@@ -68,6 +68,9 @@ class Hpet final : public Device, public RegisterWindow {
   int output_of(int index) const;
   void set_output(int output, bool level);
   void on_timer(int index);
+  void on_owed(int index);
+  uint64_t most_owed(int index) const;
+  void arm_owed(int index);
   void match(int index);
   void schedule(int index, bool matched_now);
   void update();
@@ -84,6 +87,9 @@ class Hpet final : public Device, public RegisterWindow {
   std::array<Comparator, kComparators> comparators_;
   std::array<int64_t, kComparators> expiries_;  // guest time of the next match, or kNever
   std::array<Timer, kComparators> timers_;
+  // Edges of periodic comparators that a late host owes the guest, and when the next of them is made up for.
+  std::array<uint64_t, kComparators> owed_{};
+  std::array<Timer, kComparators> owed_timers_;
 };
 
 }  // namespace calco::devices

@@ -209,7 +209,7 @@ TEST(Hpet, ResetReturnsTheLegacyLines) {
   EXPECT_EQ(rig.read(0xf0), 0u);
 }
 
-TEST(Hpet, PeriodsThatALateHostMissedBecomeOne) {
+TEST(Hpet, PeriodsTooShortToBeMadeUpForBecomeOne) {
   LateClock clock;
   Log log;
   int edges = 0;
@@ -221,6 +221,42 @@ TEST(Hpet, PeriodsThatALateHostMissedBecomeOne) {
   clock.run_expired();
   EXPECT_EQ(edges, 1);
   EXPECT_EQ(hpet.read(kComparator0, 8), 1100u);
+}
+
+TEST(Hpet, PeriodsThatALateHostMissedAreMadeUpFor) {
+  constexpr int64_t kMillisecond = 1'000'000;
+  LateClock clock;
+  Log log;
+  int edges = 0;
+  Hpet hpet(clock, {.io_apic = [&](int, bool level) { edges += level; }}, log);
+  hpet.write(kConfiguration0, 8, kEnable | kPeriodic | kSetValue | 2 << 9);
+  hpet.write(kComparator0, 8, 4 * kMillisecond / Hpet::kTick);
+  hpet.write(0x10, 8, 1);
+  clock.pass(21 * kMillisecond);
+  clock.run_expired();
+  EXPECT_EQ(edges, 1);
+  for (int i = 0; i < 10; ++i) {
+    clock.pass(kMillisecond / 5);
+    clock.run_expired();
+  }
+  EXPECT_EQ(edges, 5);
+}
+
+TEST(Hpet, ComparatorThatIsSetAnewOwesNothing) {
+  LateClock clock;
+  Log log;
+  int edges = 0;
+  Hpet hpet(clock, {.io_apic = [&](int, bool level) { edges += level; }}, log);
+  hpet.write(kConfiguration0, 8, kEnable | kPeriodic | kSetValue | 2 << 9);
+  hpet.write(kComparator0, 8, 400'000);
+  hpet.write(0x10, 8, 1);
+  clock.pass(3'000'000 * Hpet::kTick);
+  clock.run_expired();
+  hpet.write(kConfiguration0, 8, kEnable | 2 << 9);
+  hpet.write(kComparator0, 8, 100'000'000);
+  clock.pass(100'000 * Hpet::kTick);
+  clock.run_expired();
+  EXPECT_EQ(edges, 1);
 }
 
 TEST(Hpet, LoadedComparatorFiresAtItsTime) {
