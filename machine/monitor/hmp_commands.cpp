@@ -79,6 +79,7 @@ std::span<const HmpCommands::Topic> HmpCommands::topics() {
       {"tlb", "", "pages that the page tables map", &HmpCommands::show_tlb},
       {"mtree", "[-f]", "what answers at which physical address", &HmpCommands::show_memory_map},
       {"accel", "", "the engine that runs guest code", &HmpCommands::show_accelerator},
+      {"kvm", "", "whether KVM runs guest code", &HmpCommands::show_kvm},
       {"jit", "", "what the translator did", &HmpCommands::show_translator},
       {"irq", "", "how often each ISA interrupt was raised", &HmpCommands::show_interrupts},
       {"pic", "", "8259s and I/O APIC", &HmpCommands::show_pic},
@@ -204,7 +205,7 @@ std::string HmpCommands::examine(const Arguments& arguments, AddressKind kind) {
 }
 
 std::string HmpCommands::print(const Arguments& arguments) {
-  DumpFormat format = DumpFormat::parse(arguments.format);
+  DumpFormat format = DumpFormat::parse(arguments.format.empty() ? "d" : arguments.format);
   if (format.format == 'i' || format.count != 1) throw MonitorError("print shows one value as x, d, u, o or c");
   format.size = 8;
   return guest_.read_processor(processor_, [&](cpu::Cpu& cpu) {

@@ -85,6 +85,7 @@ class HmpCommands {
   std::string show_tlb(const std::string& argument);
   std::string show_memory_map(const std::string& argument);
   std::string show_accelerator(const std::string& argument);
+  std::string show_kvm(const std::string& argument);
   std::string show_translator(const std::string& argument);
   std::string show_interrupts(const std::string& argument);
   std::string show_pic(const std::string& argument);

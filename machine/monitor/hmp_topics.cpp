@@ -160,6 +160,11 @@ std::string HmpCommands::show_accelerator(const std::string&) {
   });
 }
 
+std::string HmpCommands::show_kvm(const std::string&) {
+  const bool enabled = guest_.machine().engine().name() == "kvm";
+  return fmt::format("kvm support: {}\n", enabled ? "enabled" : "disabled");
+}
+
 std::string HmpCommands::show_translator(const std::string&) { return guest_.translation_report(); }
 
 std::string HmpCommands::show_interrupts(const std::string&) {

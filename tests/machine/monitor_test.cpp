@@ -207,7 +207,7 @@ TEST_F(MonitorTest, WaitsForContWithS) {
   start({"-S"});
   EXPECT_EQ(command("info status"), "VM status: paused (prelaunch)\r\n");
   EXPECT_EQ(command("print/x $cs"), "0xf000\r\n");
-  EXPECT_EQ(command("print $rip"), "0xfff0\r\n");
+  EXPECT_EQ(command("print/x $rip"), "0xfff0\r\n");
   EXPECT_EQ(command("c"), "");
   EXPECT_EQ(command("info status"), "VM status: running\r\n");
 }
@@ -217,7 +217,7 @@ TEST_F(MonitorTest, ResetOfAStoppedGuestLeavesItStopped) {
   command("stop");
   command("system_reset");
   EXPECT_EQ(command("info status"), "VM status: paused (prelaunch)\r\n");
-  EXPECT_EQ(command("print $rip"), "0xfff0\r\n");
+  EXPECT_EQ(command("print/x $rip"), "0xfff0\r\n");
 }
 
 TEST_F(MonitorTest, ResetOfARunningGuestLetsItGoOn) {
@@ -296,13 +296,15 @@ TEST_F(MonitorTest, ArgumentsOfTopicsAreChecked) {
 // Expected answers are QEMU's for the same lines.
 TEST_F(MonitorTest, PrintHasTheFormatsOfX) {
   start();
-  EXPECT_EQ(command("print 65"), "0x41\r\n");
+  EXPECT_EQ(command("print 65"), "65\r\n");
+  EXPECT_EQ(command("print 0x10+010"), "24\r\n");
+  EXPECT_EQ(command("print ~0"), "-1\r\n");
   EXPECT_EQ(command("print/x 255"), "0xff\r\n");
   EXPECT_EQ(command("p /d 0-1"), "-1\r\n");
   EXPECT_EQ(command("p /u -1"), "18446744073709551615\r\n");
   EXPECT_EQ(command("p/o 8"), "010\r\n");
   EXPECT_EQ(command("p/c 65"), "'A'\r\n");
-  EXPECT_EQ(command("p 1+2*3"), "0x7\r\n");
+  EXPECT_EQ(command("p 1+2*3"), "7\r\n");
   EXPECT_THAT(command("print/i 0"), StartsWith("print shows one value"));
 }
 
