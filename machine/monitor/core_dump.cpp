@@ -1,9 +1,9 @@
 #include "machine/monitor/core_dump.h"
 
 #include <elf.h>
-#include <sys/procfs.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <memory>
 #include <mutex>
@@ -42,50 +42,57 @@ std::vector<RamRun> ram_runs(const MemoryMap& map, CoreRange wanted) {
   return runs;
 }
 
-// The kernel's NT_PRSTATUS (struct elf_prstatus of x86-64); processors appear as threads numbered from 1.
-prstatus_t processor_status(const cpu::Cpu& cpu, unsigned index) {
-  prstatus_t status{};
-  status.pr_pid = static_cast<pid_t>(index + 1);
-  // The order of struct user_regs_struct (<sys/user.h>).
-  const uint64_t registers[] = {cpu.registers[cpu::kR15],
-                                cpu.registers[cpu::kR14],
-                                cpu.registers[cpu::kR13],
-                                cpu.registers[cpu::kR12],
-                                cpu.registers[cpu::kRbp],
-                                cpu.registers[cpu::kRbx],
-                                cpu.registers[cpu::kR11],
-                                cpu.registers[cpu::kR10],
-                                cpu.registers[cpu::kR9],
-                                cpu.registers[cpu::kR8],
-                                cpu.registers[cpu::kRax],
-                                cpu.registers[cpu::kRcx],
-                                cpu.registers[cpu::kRdx],
-                                cpu.registers[cpu::kRsi],
-                                cpu.registers[cpu::kRdi],
-                                0,  // orig_rax: of no system call
-                                cpu.registers[cpu::kRip],
-                                cpu.segments[cpu::kCs].selector,
-                                cpu::rflags_value(cpu),
-                                cpu.registers[cpu::kRsp],
-                                cpu.segments[cpu::kSs].selector,
-                                cpu.segments[cpu::kFs].base,
-                                cpu.segments[cpu::kGs].base,
-                                cpu.segments[cpu::kDs].selector,
-                                cpu.segments[cpu::kEs].selector,
-                                cpu.segments[cpu::kFs].selector,
-                                cpu.segments[cpu::kGs].selector};
-  static_assert(sizeof(registers) == sizeof(status.pr_reg));
-  std::memcpy(&status.pr_reg, registers, sizeof(registers));
+// The kernel's NT_PRSTATUS on x86-64 (struct elf_prstatus, <linux/elfcore.h>), whatever the host is.
+struct [[gnu::packed]] ProcessStatus {
+  std::array<uint32_t, 8> signals{};
+  uint32_t identifier = 0, parent = 0, group = 0, session = 0;
+  std::array<uint64_t, 8> times{};
+  std::array<uint64_t, 27> registers{};  // struct user_regs_struct (<sys/user.h>)
+  uint32_t has_float_registers = 0, padding = 0;
+};
+
+// Processors appear as threads numbered from 1.
+ProcessStatus processor_status(const cpu::Cpu& cpu, unsigned index) {
+  ProcessStatus status;
+  status.identifier = index + 1;
+  status.registers = {cpu.registers[cpu::kR15],
+                      cpu.registers[cpu::kR14],
+                      cpu.registers[cpu::kR13],
+                      cpu.registers[cpu::kR12],
+                      cpu.registers[cpu::kRbp],
+                      cpu.registers[cpu::kRbx],
+                      cpu.registers[cpu::kR11],
+                      cpu.registers[cpu::kR10],
+                      cpu.registers[cpu::kR9],
+                      cpu.registers[cpu::kR8],
+                      cpu.registers[cpu::kRax],
+                      cpu.registers[cpu::kRcx],
+                      cpu.registers[cpu::kRdx],
+                      cpu.registers[cpu::kRsi],
+                      cpu.registers[cpu::kRdi],
+                      0,  // orig_rax: of no system call
+                      cpu.registers[cpu::kRip],
+                      cpu.segments[cpu::kCs].selector,
+                      cpu::rflags_value(cpu),
+                      cpu.registers[cpu::kRsp],
+                      cpu.segments[cpu::kSs].selector,
+                      cpu.segments[cpu::kFs].base,
+                      cpu.segments[cpu::kGs].base,
+                      cpu.segments[cpu::kDs].selector,
+                      cpu.segments[cpu::kEs].selector,
+                      cpu.segments[cpu::kFs].selector,
+                      cpu.segments[cpu::kGs].selector};
   return status;
 }
 
 // As it lies in the file, where the contents need no alignment beyond 4.
 struct [[gnu::packed]] Note {
-  Elf64_Nhdr header{.n_namesz = 5, .n_descsz = sizeof(prstatus_t), .n_type = NT_PRSTATUS};
+  Elf64_Nhdr header{.n_namesz = 5, .n_descsz = sizeof(ProcessStatus), .n_type = NT_PRSTATUS};
   char name[8] = "CORE";
-  prstatus_t status{};
+  ProcessStatus status{};
 };
-static_assert(sizeof(Note) == sizeof(Elf64_Nhdr) + 8 + sizeof(prstatus_t));
+static_assert(sizeof(ProcessStatus) == 336);
+static_assert(sizeof(Note) == sizeof(Elf64_Nhdr) + 8 + sizeof(ProcessStatus));
 
 Elf64_Phdr load_segment(uint64_t linear, uint64_t physical, uint64_t size, uint64_t file_offset) {
   return {.p_type = PT_LOAD,
