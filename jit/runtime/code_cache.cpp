@@ -1,6 +1,7 @@
 #include "jit/runtime/code_cache.h"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
@@ -28,11 +29,19 @@ CodeCache::CodeCache(size_t size) : size_(aligned(std::max(size, kMinimumBytes),
   executable_ = static_cast<uint8_t*>(both);
   data_ = executable_ + size_;
   // An old size of 0 maps the same pages a second time (mremap(2)).
-  if (mremap(writable_, 0, size_, MREMAP_MAYMOVE | MREMAP_FIXED, executable_) == MAP_FAILED ||
-      mprotect(executable_, size_, PROT_READ | PROT_EXEC) != 0) {
-    fail("code cache: executable memory");
-  }
+  if (mremap(writable_, 0, size_, MREMAP_MAYMOVE | MREMAP_FIXED, executable_) == MAP_FAILED) share_file();
+  if (mprotect(executable_, size_, PROT_READ | PROT_EXEC) != 0) fail("code cache: executable memory");
   if (mprotect(data_, size_, PROT_READ | PROT_WRITE) != 0) fail("code cache: data");
+}
+
+// Where mremap does not do that, as under qemu-user.
+void CodeCache::share_file() {
+  const int file = memfd_create("calco-code", MFD_CLOEXEC);
+  const bool shared = file >= 0 && ftruncate(file, static_cast<off_t>(size_)) == 0 &&
+                      mmap(writable_, size_, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, file, 0) != MAP_FAILED &&
+                      mmap(executable_, size_, PROT_READ, MAP_SHARED | MAP_FIXED, file, 0) != MAP_FAILED;
+  if (file >= 0) close(file);
+  if (!shared) fail("code cache: two views");
 }
 
 CodeCache::~CodeCache() {

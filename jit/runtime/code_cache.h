@@ -55,6 +55,7 @@ class CodeCache {
   size_t used() const;  // bytes of code in all segments
 
  private:
+  void share_file();
   size_t segment_bytes() const { return size_ / kSegments; }
 
   size_t size_;
