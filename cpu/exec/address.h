@@ -38,12 +38,14 @@ template <typename T>
 [[gnu::always_inline]] inline const void* readable_host(const TlbEntry* tlb, uint64_t linear) {
   const TlbEntry& entry = tlb[(linear >> 12) & (kTlbEntries - 1)];
   const bool hit = ((linear + (sizeof(T) - 1)) & ~uint64_t{0xFFF}) == entry.read;
+  order_before_load();
   return hit ? reinterpret_cast<const void*>(linear + entry.addend) : nullptr;
 }
 template <typename T>
 [[gnu::always_inline]] inline void* writable_host(const TlbEntry* tlb, uint64_t linear) {
   const TlbEntry& entry = tlb[(linear >> 12) & (kTlbEntries - 1)];
   const bool hit = ((linear + (sizeof(T) - 1)) & ~uint64_t{0xFFF}) == entry.write;
+  order_before_store();
   return hit ? reinterpret_cast<void*>(linear + entry.addend) : nullptr;
 }
 
@@ -95,8 +97,10 @@ template <typename T, AddressShape kShape, typename Change>
   if (((linear + (sizeof(T) - 1)) & ~uint64_t{0xFFF}) == entry->write && entry->read == entry->write) [[likely]] {
     auto* host = reinterpret_cast<void*>(linear + entry->addend);
     T value;
+    order_before_load();
     std::memcpy(&value, host, sizeof(T));
     value = change(value);
+    order_before_store();
     std::memcpy(host, &value, sizeof(T));
     return;
   }

@@ -288,7 +288,7 @@ void cmpxchg_pair(Cpu& cpu, const Op& op) {
   cpu.mmu().probe_write(linear, sizeof(Whole), protection);
   Whole old = expected;
   uint8_t* host = nullptr;
-  if ((linear & 0xFFF) <= 0x1000 - sizeof(Whole)) {
+  if ((linear & 0xFFF) <= 0x1000 - sizeof(Whole) && host_locks(linear, sizeof(Whole))) {
     host = cpu.mmu().host_address(linear, sizeof(Whole), Access::Write, protection);
   }
   if (host != nullptr) {

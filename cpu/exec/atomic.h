@@ -7,14 +7,14 @@
 namespace calco::cpu {
 
 // Replaces the T at `linear` by change(old) as one atomic step and returns old. Where the bytes lie in plain memory and
-// in one page, a host compare-and-exchange does it (split locks within a page included: the host's own LOCK allows
+// in one page, a host compare-and-exchange does it (split locks within a page included where the host's own LOCK allows
 // them); else all other processors stand still meanwhile. `change` may run more than once and must not raise.
 template <typename T, typename Change>
 T atomic_modify(Cpu& cpu, uint64_t linear, bool stack, Change&& change) {
   const Protection protection = cpu.mmu().current_protection();
   cpu.mmu().probe_write(linear, sizeof(T), protection, stack);
   uint8_t* host = nullptr;
-  if ((linear & 0xFFF) <= 0x1000 - sizeof(T))
+  if ((linear & 0xFFF) <= 0x1000 - sizeof(T) && host_locks(linear, sizeof(T)))
     host = cpu.mmu().host_address(linear, sizeof(T), Access::Write, protection);
   T old;
   if (host != nullptr) {

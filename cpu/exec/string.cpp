@@ -135,6 +135,7 @@ bool move_span(Cpu& cpu, const Op& op, uint64_t& count) {
   const uint64_t to = segment_linear(cpu, kEs, destination, bytes, true);
   uint8_t* to_host = cpu.mmu().host_address(to, bytes, Access::Write, protection);
   if (from_host == nullptr || to_host == nullptr) return false;
+  order_before_store();
   // A destination that starts inside the source repeats the first elements over and over, as a pattern fill does.
   if (to_host > from_host && to_host < from_host + bytes) {
     for (uint64_t i = 0; i < elements; ++i) std::memcpy(to_host + i * sizeof(T), from_host + i * sizeof(T), sizeof(T));
@@ -159,6 +160,7 @@ bool store_span(Cpu& cpu, const Op& op, uint64_t& count) {
   uint8_t* to_host = cpu.mmu().host_address(to, bytes, Access::Write, protection);
   if (to_host == nullptr) return false;
   const T value = read_register<T>(cpu, kRax);
+  order_before_store();
   for (uint64_t i = 0; i < elements; ++i) std::memcpy(to_host + i * sizeof(T), &value, sizeof(T));
   cpu.mmu().note_written(to, to_host, bytes, protection);
   write_index(cpu, op, kRdi, destination + bytes);

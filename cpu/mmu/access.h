@@ -6,6 +6,7 @@
 #include <type_traits>
 
 #include "cpu/cpu.h"
+#include "cpu/exec/host_memory.h"
 #include "cpu/exec/op.h"
 #include "cpu/mmu/tlb.h"
 
@@ -24,6 +25,7 @@ template <typename T>
     const TlbEntry* entry = tlb_entry(tlb, linear);
     T value;
     if (((linear + (sizeof(T) - 1)) & ~uint64_t{0xFFF}) == entry->read) [[likely]] {
+      order_before_load();
       std::memcpy(&value, reinterpret_cast<const void*>(linear + entry->addend), sizeof(T));
       return value;
     }
@@ -46,6 +48,7 @@ template <typename T>
   if constexpr (sizeof(T) <= 8) {
     const TlbEntry* entry = tlb_entry(tlb, linear);
     if (((linear + (sizeof(T) - 1)) & ~uint64_t{0xFFF}) == entry->write) [[likely]] {
+      order_before_store();
       std::memcpy(reinterpret_cast<void*>(linear + entry->addend), &value, sizeof(T));
       return;
     }

@@ -6,6 +6,7 @@
 
 #include "cpu/cpu.h"
 #include "cpu/exec/block_cache.h"
+#include "cpu/exec/host_memory.h"
 #include "cpu/mmu/paging.h"
 #include "cpu/mmu/store_journal.h"
 #include "cpu/mmu/watched_page.h"
@@ -190,6 +191,7 @@ uint64_t Mmu::load_in_page(uint64_t linear, unsigned size, Protection protection
   const Slot slot = find(linear, Access::Read, protection);
   uint64_t value = 0;
   if (slot.detail.memory) {
+    order_before_load();
     std::memcpy(&value, reinterpret_cast<const void*>(linear + slot.entry.addend), size);
     return value;
   }
@@ -209,6 +211,7 @@ void Mmu::store_in_page(uint64_t linear, unsigned size, uint64_t value, Protecti
   MemoryMap& map = cpu_.environment().memory_map;
   const uint64_t physical = slot.detail.physical | (linear & ~kPageMask);
   if (slot.entry.write == page_of(linear)) {
+    order_before_store();
     std::memcpy(reinterpret_cast<void*>(linear + slot.entry.addend), &value, size);
     return;
   }
@@ -218,6 +221,7 @@ void Mmu::store_in_page(uint64_t linear, unsigned size, uint64_t value, Protecti
     note_store(host, size);
     const bool clean = map.memory().before_store(map.memory().offset_of(host), size);
     cpu_.blocks().process_invalidations();
+    order_before_store();
     std::memcpy(host, &value, size);
     map.memory().after_store(map.memory().offset_of(host), size);
     if (clean && journal_ == nullptr && protection != Protection::UserAligned &&

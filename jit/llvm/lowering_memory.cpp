@@ -4,6 +4,7 @@
 #include <bit>
 #include <cstddef>
 
+#include "cpu/exec/host_memory.h"
 #include "cpu/mmu/tlb.h"
 #include "jit/llvm/lowering.h"
 
@@ -295,22 +296,28 @@ Value* Lowering::lower_host_address(const ir::Instruction& instruction) {
 
 Value* Lowering::host_pointer(Value* address) { return builder_.CreateIntToPtr(address, builder_.getPtrTy()); }
 
-// Volatile: other processors see guest memory too, so accesses are made once each and in their order, which on the host
-// is the guest's (x86 memory model).
+// Volatile: other processors see guest memory too, so accesses are made once each and in their order, which on x86-64
+// is the guest's.
 Value* Lowering::load_host(llvm::Type* type, Value* address) {
+  if (!cpu::kHostOrdersMemory) builder_.CreateFence(llvm::AtomicOrdering::Acquire);
   return builder_.CreateAlignedLoad(type, host_pointer(address), llvm::Align(1), /*isVolatile=*/true);
 }
 
 void Lowering::store_host(Value* value, Value* address) {
+  if (!cpu::kHostOrdersMemory) builder_.CreateFence(llvm::AtomicOrdering::Release);
   builder_.CreateAlignedStore(value, host_pointer(address), llvm::Align(1), /*isVolatile=*/true);
 }
 
 Value* Lowering::lower_atomic(const ir::Instruction& instruction) {
   constexpr auto kOrder = llvm::AtomicOrdering::SequentiallyConsistent;
-  Value* const pointer = host_pointer(argument(instruction, 0));
   Value* const operand = argument(instruction, 1);
-  // Said to be aligned so that it becomes one locked instruction, which the host executes at any address.
+  // Said to be aligned so that it becomes one locked instruction, which x86-64 executes at any address.
   const llvm::Align alignment(operand->getType()->getIntegerBitWidth() / 8);
+  if (!cpu::kHostLocksMisaligned) {
+    Value* const misaligned = builder_.CreateAnd(argument(instruction, 0), builder_.getInt64(alignment.value() - 1));
+    branch_unlikely(builder_.CreateICmpNE(misaligned, builder_.getInt64(0)), bail_block(instruction));
+  }
+  Value* const pointer = host_pointer(argument(instruction, 0));
   if (instruction.opcode == Opcode::AtomicCompareExchange) {
     Value* const result =
         builder_.CreateAtomicCmpXchg(pointer, operand, argument(instruction, 2), alignment, kOrder, kOrder);

@@ -120,6 +120,7 @@ template <Source kSource = Source::Memory, Alignment kAlignment = Alignment::Nat
   check_alignment<kAlignment>(cpu, linear);
   const TlbEntry* entry = tlb_entry(tlb, linear);
   if (((linear + 15) & ~uint64_t{0xFFF}) == entry->read) [[likely]] {
+    order_before_load();
     return _mm_loadu_si128(reinterpret_cast<const Xmm*>(linear + entry->addend));
   }
   return load_xmm_slow(cpu, tlb, linear, op.segment == kSs);
@@ -131,6 +132,7 @@ template <Source kSource = Source::Memory, Alignment kAlignment = Alignment::Nat
   check_alignment<kAlignment>(cpu, linear);
   const TlbEntry* entry = tlb_entry(tlb, linear);
   if (((linear + 15) & ~uint64_t{0xFFF}) == entry->write) [[likely]] {
+    order_before_store();
     _mm_storeu_si128(reinterpret_cast<Xmm*>(linear + entry->addend), value);
     return;
   }
@@ -145,6 +147,7 @@ template <Source kSource, Alignment kAlignment>
     cpu.raise(kGeneralProtection, 0);
   const TlbEntry* entry = tlb_entry(tlb, linear);
   if (((linear + 31) & ~uint64_t{0xFFF}) == entry->read) [[likely]] {
+    order_before_load();
     const auto* host = reinterpret_cast<const Xmm*>(linear + entry->addend);
     return {_mm_loadu_si128(host), _mm_loadu_si128(host + 1)};
   }
@@ -157,6 +160,7 @@ template <Source kSource, Alignment kAlignment>
     cpu.raise(kGeneralProtection, 0);
   const TlbEntry* entry = tlb_entry(tlb, linear);
   if (((linear + 31) & ~uint64_t{0xFFF}) == entry->write) [[likely]] {
+    order_before_store();
     auto* host = reinterpret_cast<Xmm*>(linear + entry->addend);
     _mm_storeu_si128(host, value[0]);
     _mm_storeu_si128(host + 1, value[1]);
@@ -196,6 +200,7 @@ T load_element(Cpu& cpu, TlbEntry* tlb, uint64_t linear, bool stack) {
     return static_cast<T>(cpu.mmu().load_slow(linear, sizeof(T), without_alignment(cpu), stack));
   }
   T value;
+  order_before_load();
   std::memcpy(&value, reinterpret_cast<const void*>(linear + entry->addend), sizeof(T));
   return value;
 }
@@ -206,6 +211,7 @@ void store_element(Cpu& cpu, TlbEntry* tlb, uint64_t linear, T value, bool stack
     cpu.mmu().store_slow(linear, sizeof(T), value, without_alignment(cpu), stack);
     return;
   }
+  order_before_store();
   std::memcpy(reinterpret_cast<void*>(linear + entry->addend), &value, sizeof(T));
 }
 
