@@ -1,4 +1,5 @@
-// The host's x87 unit behind functions: bit-exact 80-bit arithmetic. The only file to replace for a host without one.
+// The x87 unit behind functions: bit-exact 80-bit arithmetic. x86-64 hosts have one (x87_host_x86_64.cpp); on others it
+// is software (x87_host_portable.cpp).
 //
 // Every function runs one instruction under the guest's control word, masks included, and returns the status word after
 // it: the flags that this operation raised and perhaps some that the guest's status word has anyway, C0-C3 (garbage

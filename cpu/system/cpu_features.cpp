@@ -196,7 +196,7 @@ std::string normalised(std::string_view name) {
 std::span<const FeatureFlag> feature_flags() { return kFlags; }
 
 bool is_supported(const FeatureFlag& flag) {
-#ifdef __x86_64__
+#if !defined(CALCO_PORTABLE_HOST)
   __builtin_cpu_init();
   switch (flag.feature) {
     case Feature::Avx:  // comparisons with 32 predicates

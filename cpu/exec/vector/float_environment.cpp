@@ -1,7 +1,6 @@
 #include "cpu/exec/vector/float_environment.h"
 
 #include <array>
-#include <bit>
 
 namespace calco::cpu::vector {
 namespace {
@@ -51,41 +50,25 @@ double value_of(const Cpu& cpu, const Step& step, Xmm bits) {
   return (cpu.mxcsr & mxcsr::kDenormalsAreZeros) != 0 && is_denormal(bits, !step.doubles) ? 0.0 : value;
 }
 
-// The same question as is_inexact() for first * second + third, whose product no register of the host holds exactly:
-// quadruple precision does, and so finds what is lost in the sum (Knuth's two-sum).
-bool fused_is_inexact(const Cpu& cpu, const Step& step) {
-  const __float128 product =
-      static_cast<__float128>(value_of(cpu, step, step.first)) * value_of(cpu, step, step.second);
-  const __float128 addend = value_of(cpu, step, step.third);
-  const __float128 sum = product + addend;
-  const __float128 added = sum - product;
-  const __float128 lost = (product - (sum - added)) + (addend - added);
-  constexpr unsigned kFractionBits = 112, kDoubleBits = 52, kSingleBits = 23;
-  const unsigned beyond = kFractionBits - (step.doubles ? kDoubleBits : kSingleBits);
-  return lost != 0 ||
-         (std::bit_cast<unsigned __int128>(sum) & ((static_cast<unsigned __int128>(1) << beyond) - 1)) != 0;
-}
-
-// Whether the result must be rounded though the exponent be unbounded: asks the x87 unit, whose exponents are wide
-// enough and which rounds significands as its precision control says.
+// Whether the result must be rounded though the exponent be unbounded.
 bool is_inexact(const Cpu& cpu, const Step& step) {
-  const host::X87Precision precision =
-      step.doubles && step.operation != Operation::Narrow ? host::X87Precision::Double : host::X87Precision::Single;
+  const host::Precision precision =
+      step.doubles && step.operation != Operation::Narrow ? host::Precision::Double : host::Precision::Single;
   const unsigned rounding = cpu.mxcsr >> mxcsr::kRoundingShift & 3;
   const auto value = [&](Xmm bits) { return value_of(cpu, step, bits); };
   switch (step.operation) {
     case Operation::Add:
-      return host::x87_add_is_inexact(value(step.first), value(step.second), precision, rounding);
+      return host::add_is_inexact(value(step.first), value(step.second), precision, rounding);
     case Operation::Subtract:
-      return host::x87_add_is_inexact(value(step.first), -value(step.second), precision, rounding);
+      return host::add_is_inexact(value(step.first), -value(step.second), precision, rounding);
     case Operation::Multiply:
-      return host::x87_multiply_is_inexact(value(step.first), value(step.second), precision, rounding);
+      return host::multiply_is_inexact(value(step.first), value(step.second), precision, rounding);
     case Operation::Divide:
-      return host::x87_divide_is_inexact(value(step.first), value(step.second), precision, rounding);
+      return host::divide_is_inexact(value(step.first), value(step.second), precision, rounding);
     case Operation::MultiplyAdd:
-      return fused_is_inexact(cpu, step);
+      return host::multiply_add_is_inexact(value(step.first), value(step.second), value(step.third), precision);
     default:
-      return host::x87_multiply_is_inexact(value(step.second), 1.0, precision, rounding);
+      return host::multiply_is_inexact(value(step.second), 1.0, precision, rounding);
   }
 }
 

@@ -12,56 +12,9 @@ namespace {
 using decode::Instruction;
 using decode::Mnemonic;
 
-// Everything that the four instructions can produce; an index or a mask, as the instruction says.
-struct Result {
-  Xmm mask;
-  uint32_t index;
-  bool carry, zero, sign, overflow;
-};
-
-// The lengths are those of RAX and RDX; implicit forms ignore them.
-struct Strings {
-  Xmm first, second;
-  int32_t first_length, second_length;
-};
-using Compare = void (*)(const Strings& strings, Result& result);
-
-#define CALCO_STRING_FLAGS(result) \
-  "=@ccc"((result).carry), "=@ccz"((result).zero), "=@ccs"((result).sign), "=@cco"((result).overflow)
-
-template <int kControl>
-struct ExplicitIndex {
-  static void compare(const Strings& s, Result& result) {
-    asm("pcmpestri %9, %6, %5"
-        : "=c"(result.index), CALCO_STRING_FLAGS(result)
-        : "x"(s.first), "x"(s.second), "a"(s.first_length), "d"(s.second_length), "i"(kControl));
-  }
-};
-template <int kControl>
-struct ExplicitMask {
-  static void compare(const Strings& s, Result& result) {
-    asm("pcmpestrm %9, %6, %5"
-        : "=Yz"(result.mask), CALCO_STRING_FLAGS(result)
-        : "x"(s.first), "x"(s.second), "a"(s.first_length), "d"(s.second_length), "i"(kControl));
-  }
-};
-template <int kControl>
-struct ImplicitIndex {
-  static void compare(const Strings& s, Result& result) {
-    asm("pcmpistri %7, %6, %5"
-        : "=c"(result.index), CALCO_STRING_FLAGS(result)
-        : "x"(s.first), "x"(s.second), "i"(kControl));
-  }
-};
-template <int kControl>
-struct ImplicitMask {
-  static void compare(const Strings& s, Result& result) {
-    asm("pcmpistrm %7, %6, %5"
-        : "=Yz"(result.mask), CALCO_STRING_FLAGS(result)
-        : "x"(s.first), "x"(s.second), "i"(kControl));
-  }
-};
-#undef CALCO_STRING_FLAGS
+using host::ExplicitIndex, host::ExplicitMask, host::ImplicitIndex, host::ImplicitMask;
+using host::StringResult, host::Strings;
+using Compare = void (*)(const Strings& strings, StringResult& result);
 
 // One host instruction for each control byte; bit 7 is reserved and ignored.
 constexpr int kControls = 128;
@@ -82,7 +35,7 @@ template <template <int> typename Instructions, bool kMask, Encoding kEncoding>
 void compare_strings(Cpu& cpu, const Op& op, TlbEntry* tlb) {
   const bool wide = op.operand_size == 8;
   const Xmm second = op.is_memory ? load_xmm<Source::Memory, Alignment::Any>(cpu, op, tlb) : xmm(cpu, op.rm);
-  Result result;
+  StringResult result;
   kTable<Instructions>[op.immediate % kControls](
       {xmm(cpu, op.reg), second, length(cpu, kRax, wide), length(cpu, kRdx, wide)}, result);
   if constexpr (kMask) {

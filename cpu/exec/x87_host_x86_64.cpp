@@ -1,8 +1,5 @@
+// The host's x87 unit.
 #include "cpu/exec/x87_host.h"
-
-#if !defined(__x86_64__)
-#error "Only x86-64 hosts have the x87 unit; implement x87_host.h with a software floating point library here."
-#endif
 
 namespace calco::cpu::x87_host {
 namespace {
@@ -297,60 +294,6 @@ Outcome pushing(Mode mode, X87Register& st0, X87Register& pushed) {
   return {status, (status & kTopLowest) == 0};
 }
 
-// --- Instantiations --------------------------------------------------------------------------------------------------
-
-#define CALCO_ALL_FORMATS(operation)                                                          \
-  template uint16_t arithmetic<operation, Format::Extended>(Mode, X87Register&, const void*); \
-  template uint16_t arithmetic<operation, Format::Single>(Mode, X87Register&, const void*);   \
-  template uint16_t arithmetic<operation, Format::Double>(Mode, X87Register&, const void*);   \
-  template uint16_t arithmetic<operation, Format::Int16>(Mode, X87Register&, const void*);    \
-  template uint16_t arithmetic<operation, Format::Int32>(Mode, X87Register&, const void*)
-CALCO_ALL_FORMATS(Arithmetic::Add);
-CALCO_ALL_FORMATS(Arithmetic::Multiply);
-CALCO_ALL_FORMATS(Arithmetic::Subtract);
-CALCO_ALL_FORMATS(Arithmetic::SubtractReversed);
-CALCO_ALL_FORMATS(Arithmetic::Divide);
-CALCO_ALL_FORMATS(Arithmetic::DivideReversed);
-
-template uint16_t compare<Format::Extended>(Mode, const X87Register&, const void*);
-template uint16_t compare<Format::Single>(Mode, const X87Register&, const void*);
-template uint16_t compare<Format::Double>(Mode, const X87Register&, const void*);
-template uint16_t compare<Format::Int16>(Mode, const X87Register&, const void*);
-template uint16_t compare<Format::Int32>(Mode, const X87Register&, const void*);
-
-template Outcome load<Format::Single>(Mode, const void*, X87Register&);
-template Outcome load<Format::Double>(Mode, const void*, X87Register&);
-template Outcome load<Format::Int16>(Mode, const void*, X87Register&);
-template Outcome load<Format::Int32>(Mode, const void*, X87Register&);
-template Outcome load<Format::Int64>(Mode, const void*, X87Register&);
-template Outcome load<Format::Bcd>(Mode, const void*, X87Register&);
-
-template Outcome store<Format::Single, false>(Mode, const X87Register&, void*);
-template Outcome store<Format::Double, false>(Mode, const X87Register&, void*);
-template Outcome store<Format::Int16, false>(Mode, const X87Register&, void*);
-template Outcome store<Format::Int32, false>(Mode, const X87Register&, void*);
-template Outcome store<Format::Int64, false>(Mode, const X87Register&, void*);
-template Outcome store<Format::Bcd, false>(Mode, const X87Register&, void*);
-template Outcome store<Format::Int16, true>(Mode, const X87Register&, void*);
-template Outcome store<Format::Int32, true>(Mode, const X87Register&, void*);
-template Outcome store<Format::Int64, true>(Mode, const X87Register&, void*);
-
-template uint16_t unary<Unary::TwoToXMinusOne>(Mode, X87Register&);
-template uint16_t unary<Unary::SquareRoot>(Mode, X87Register&);
-template uint16_t unary<Unary::RoundToInteger>(Mode, X87Register&);
-template uint16_t unary<Unary::Sine>(Mode, X87Register&);
-template uint16_t unary<Unary::Cosine>(Mode, X87Register&);
-
-template uint16_t binary<Binary::PartialRemainder>(Mode, X87Register&, const X87Register&);
-template uint16_t binary<Binary::PartialRemainderNearest>(Mode, X87Register&, const X87Register&);
-template uint16_t binary<Binary::Scale>(Mode, X87Register&, const X87Register&);
-
-template Outcome popping<Popping::ArcTangent>(Mode, const X87Register&, X87Register&);
-template Outcome popping<Popping::YLog2X>(Mode, const X87Register&, X87Register&);
-template Outcome popping<Popping::YLog2XPlusOne>(Mode, const X87Register&, X87Register&);
-
-template Outcome pushing<Pushing::Extract>(Mode, X87Register&, X87Register&);
-template Outcome pushing<Pushing::Tangent>(Mode, X87Register&, X87Register&);
-template Outcome pushing<Pushing::SineCosine>(Mode, X87Register&, X87Register&);
+#include "cpu/exec/x87_instantiations.inc"
 
 }  // namespace calco::cpu::x87_host
