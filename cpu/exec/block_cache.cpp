@@ -254,7 +254,7 @@ const void* BlockCache::code_of(const Block& block) const {
   const Op& first = *block.ops();
   if (first.handler == &enter_translation) {
     const auto* code = reinterpret_cast<const TranslatedCode*>(first.immediate);
-    if (code->alive) return code->entry;
+    if (code->runnable) return code->entry;
   }
   return cpu_.translator()->no_code();
 }

@@ -20,7 +20,7 @@ enum class TranslationExit : uint8_t {
 // every processor's block cache.
 struct TranslatedCode {
   const void* entry = nullptr;  // as JumpCacheEntry::code
-  bool alive = false;           // false: the guest's code has changed
+  bool runnable = false;        // false: the guest's code has changed, or there is no host code for it so far
 };
 
 // Makes and runs host code. One for all processors of a machine.

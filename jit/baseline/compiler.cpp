@@ -62,6 +62,8 @@ bool host_supports(const ir::Block& block) {
 
 }  // namespace
 
+Thresholds default_thresholds() { return {.translate = 16, .optimize = 100000}; }
+
 Outcome compile(const ir::Block& block, CodeCache& cache, const BaselineEntries& entries, const StateLayout& layout,
                 const Options& options, Translation& translation) {
   if (!host_supports(block)) return Outcome::Unsupported;

@@ -1,4 +1,4 @@
-// The fast tier: IR to x86-64 in one pass.
+// The fast tier: IR to x86-64 in one pass. Other hosts have none: jit/portable makes translations without code.
 #pragma once
 
 #include "jit/ir/ir.h"
@@ -22,6 +22,13 @@ enum class Outcome : uint8_t {
   CacheFull,    // no room in the cache's segment
   Unsupported,  // the host lacks an instruction
 };
+
+// How many executions make a block worth to be translated, and to be compiled by the optimizing tier.
+struct Thresholds {
+  uint32_t translate;
+  int32_t optimize;
+};
+Thresholds default_thresholds();
 
 // Emits `block` into the cache and fills what `translation` says of its code: entry, head_exit, links, countdown,
 // host_bytes, interpreted. Not alive yet.

@@ -2,6 +2,7 @@
 #include "cpu/decode/row.h"
 #include "cpu/exec/block_cache.h"
 #include "jit/frontend/groups.h"
+#include "jit/frontend/host_features.h"
 
 namespace calco::jit {
 namespace {
@@ -14,38 +15,6 @@ using ir::HostVectorInstruction;
 using ir::Opcode;
 using ir::Type;
 using ir::Value;
-
-bool host_has(decode::Feature feature) {
-  switch (feature) {
-    case decode::Feature::Sse:
-    case decode::Feature::Sse2:
-      return true;
-    case decode::Feature::Sse3:
-      return __builtin_cpu_supports("sse3");
-    case decode::Feature::Ssse3:
-      return __builtin_cpu_supports("ssse3");
-    case decode::Feature::Sse41:
-      return __builtin_cpu_supports("sse4.1");
-    case decode::Feature::Sse42:
-      return __builtin_cpu_supports("sse4.2");
-    case decode::Feature::Aes:
-      return __builtin_cpu_supports("aes");
-    case decode::Feature::Pclmulqdq:
-      return __builtin_cpu_supports("pclmul");
-    case decode::Feature::Sha:
-      return __builtin_cpu_supports("sha");
-    case decode::Feature::Avx:
-      return __builtin_cpu_supports("avx");
-    case decode::Feature::Avx2:
-      return __builtin_cpu_supports("avx2");
-    case decode::Feature::Fma:
-      return __builtin_cpu_supports("fma");
-    case decode::Feature::F16c:
-      return __builtin_cpu_supports("f16c");
-    default:
-      return false;  // SSE4A and 3DNow! among them
-  }
-}
 
 bool is_vex(const decode::Row& row) { return row.map >= OpcodeMap::Vex0F; }
 
@@ -60,15 +29,6 @@ uint8_t map_number(OpcodeMap map) {
     default:
       return 1;
   }
-}
-
-// VEX forms of AES and PCLMULQDQ count as AVX, but need the host's AES and PCLMULQDQ too.
-bool host_executes(const decode::Row& row) {
-  const bool aes = (row.map == OpcodeMap::Vex0F38 && row.opcode >= 0xDB && row.opcode <= 0xDF) ||
-                   (row.map == OpcodeMap::Vex0F3A && row.opcode == 0xDF);
-  const bool multiplies_without_carry = row.map == OpcodeMap::Vex0F3A && row.opcode == 0x44;
-  return host_has(row.feature) && (!aes || host_has(decode::Feature::Aes)) &&
-         (!multiplies_without_carry || host_has(decode::Feature::Pclmulqdq));
 }
 
 uint8_t prefix_byte(uint8_t prefixes) {
@@ -349,6 +309,7 @@ Outcome on_host(Emitter& emit) {
   HostEncoding encoding(emit.instruction());
   if (!encoding.fill()) return Outcome::Interpret;
   const HostVectorInstruction& host = encoding.host();
+  if (!host_executes(*emit.instruction().row, host)) return Outcome::Interpret;
   const Type type = encoding.has_result() ? ir::type_of_bytes(host.general_size)
                     : host.sets_flags     ? Type::I64
                                           : Type::Void;
@@ -375,7 +336,7 @@ Outcome translate_vector(Emitter& emit) {
     emit.operation(Opcode::ClearUpperVectors, Type::Void);
     return Outcome::Next;
   }
-  if (!host_executes(row) || only_interpreted(row)) return Outcome::Interpret;
+  if (only_interpreted(row)) return Outcome::Interpret;
   return on_host(emit);
 }
 

@@ -4,6 +4,7 @@
 #include "cpu/exec/condition.h"
 #include "cpu/exec/x87_state.h"
 #include "jit/frontend/groups.h"
+#include "jit/frontend/host_features.h"
 
 namespace calco::jit {
 namespace {
@@ -26,7 +27,7 @@ bool only_interpreted(Mnemonic mnemonic) {
     case Mnemonic::Frstor:
       return true;
     case Mnemonic::Fisttp:
-      return !__builtin_cpu_supports("sse3");
+      return !host_has(decode::Feature::Sse3);
     default:
       return false;
   }
@@ -181,7 +182,7 @@ class X87Translation {
 Outcome translate_x87(Emitter& emit) {
   const decode::Instruction& instruction = emit.instruction();
   // There, x87 instructions do not raise #NM.
-  if ((emit.block().mode_key & cpu::kModeVector) == 0 || only_interpreted(instruction.mnemonic)) {
+  if (!host_has_x87() || (emit.block().mode_key & cpu::kModeVector) == 0 || only_interpreted(instruction.mnemonic)) {
     return Outcome::Interpret;
   }
   // FENI, FDISI, FSETPM: nothing, and they do not wait.

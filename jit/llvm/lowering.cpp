@@ -419,6 +419,10 @@ void Lowering::leave(int32_t page_offset, ExitReason reason) {
 
 // The same where it is seldom needed.
 void Lowering::leave_from_cold_block(int32_t page_offset, ExitReason reason) {
+  if (input_.entries.exit_stored == nullptr) {
+    store_for_exit();
+    return leave(page_offset, reason);
+  }
   StateTable table;
   table.advance = page_offset;
   const StateLocation location{
@@ -569,6 +573,11 @@ void Lowering::store_variables(VariableSet set) {
 // The table says what the state's `set` is; LLVM completes it (stack_maps.h). It is the last argument.
 llvm::CallInst* Lowering::call_with_state(const char* name, const void* target, llvm::Type* result,
                                           std::vector<llvm::Value*> arguments, StateTable table, VariableSet set) {
+  if (input_.entries.put_state == nullptr) {
+    store_variables(set);
+    arguments.push_back(llvm::ConstantPointerNull::get(builder_.getPtrTy()));
+    return call_runtime(name, target, result, arguments);
+  }
   const size_t id = input_.tables.size();
   StateTable& kept = input_.tables.emplace_back(std::move(table));
   if (!input_.stack_maps) store_variables(std::exchange(set, 0));
@@ -597,6 +606,7 @@ llvm::CallInst* Lowering::call_with_state(const char* name, const void* target, 
 // In front of a call that wants it whole.
 void Lowering::put_state() {
   if (dirty_ == 0) return;
+  if (input_.entries.put_state == nullptr) return store_variables(dirty_);
   call_with_state("put_state", input_.entries.put_state, builder_.getVoidTy(), {state_}, {}, dirty_);
 }
 

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "cpu/flags.h"
+#include "jit/ir/plain_vector.h"
 #include "jit/llvm/compiler.h"
 #include "jit/llvm/entry_point.h"
 #include "jit/llvm/page_groups.h"
@@ -50,9 +51,6 @@ class Lowering {
   const std::string& refusal() const { return refusal_; }
   // What the function's undefined symbols are.
   const std::vector<Thunk>& thunks() const { return thunks_; }
-
-  // What LLVM does with vectors by itself.
-  enum class VectorOperation { And, AndNot, Or, Xor, Add, Subtract, Equal, Greater };
 
  private:
   // Folds constants only: a phi of a loop lacks its incoming values until the loop is complete, and whoever simplifies
@@ -214,7 +212,7 @@ class Lowering {
                              llvm::Value* argument);
   llvm::Value* lower_vector_assembly(const ir::HostVectorInstruction& vector, const VectorSyntax& syntax,
                                      llvm::Value* argument);
-  llvm::Value* vector_logic(VectorOperation operation, llvm::Value* a, llvm::Value* b, unsigned element_bits);
+  llvm::Value* vector_logic(ir::VectorOperation operation, llvm::Value* a, llvm::Value* b, unsigned element_bits);
   llvm::Value* comparison_flags(llvm::Value* flags);
   llvm::Value* vector_operand(const VectorOperand& operand, llvm::Value* argument, unsigned bytes);
   llvm::Value* load_scalar(llvm::Value* address, unsigned bytes);

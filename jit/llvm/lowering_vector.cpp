@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <llvm/IR/Intrinsics.h>
 
+#include "jit/ir/plain_vector.h"
 #include "jit/llvm/assembly.h"
 #include "jit/llvm/lowering.h"
 #include "jit/llvm/vector_operands.h"
@@ -11,6 +12,7 @@ namespace calco::jit {
 
 using decode::Mnemonic;
 using ir::HostVectorInstruction;
+using ir::VectorOperation;
 using llvm::Value;
 
 namespace {
@@ -110,133 +112,6 @@ Value* Lowering::vector_logic(VectorOperation operation, Value* a, Value* b, uns
   return builder_.CreateBitCast(result, a->getType());
 }
 
-namespace {
-
-using Operation = Lowering::VectorOperation;
-struct ElementOperation {
-  Operation operation;
-  unsigned bits;
-};
-
-std::optional<ElementOperation> element_operation(Mnemonic mnemonic) {
-  switch (mnemonic) {
-    case Mnemonic::Pand:
-    case Mnemonic::Andps:
-    case Mnemonic::Andpd:
-    case Mnemonic::Vpand:
-    case Mnemonic::Vandps:
-    case Mnemonic::Vandpd:
-      return ElementOperation{Operation::And, 64};
-    case Mnemonic::Pandn:
-    case Mnemonic::Andnps:
-    case Mnemonic::Andnpd:
-    case Mnemonic::Vpandn:
-    case Mnemonic::Vandnps:
-    case Mnemonic::Vandnpd:
-      return ElementOperation{Operation::AndNot, 64};
-    case Mnemonic::Por:
-    case Mnemonic::Orps:
-    case Mnemonic::Orpd:
-    case Mnemonic::Vpor:
-    case Mnemonic::Vorps:
-    case Mnemonic::Vorpd:
-      return ElementOperation{Operation::Or, 64};
-    case Mnemonic::Pxor:
-    case Mnemonic::Xorps:
-    case Mnemonic::Xorpd:
-    case Mnemonic::Vpxor:
-    case Mnemonic::Vxorps:
-    case Mnemonic::Vxorpd:
-      return ElementOperation{Operation::Xor, 64};
-    case Mnemonic::Paddb:
-    case Mnemonic::Vpaddb:
-      return ElementOperation{Operation::Add, 8};
-    case Mnemonic::Paddw:
-    case Mnemonic::Vpaddw:
-      return ElementOperation{Operation::Add, 16};
-    case Mnemonic::Paddd:
-    case Mnemonic::Vpaddd:
-      return ElementOperation{Operation::Add, 32};
-    case Mnemonic::Paddq:
-    case Mnemonic::Vpaddq:
-      return ElementOperation{Operation::Add, 64};
-    case Mnemonic::Psubb:
-    case Mnemonic::Vpsubb:
-      return ElementOperation{Operation::Subtract, 8};
-    case Mnemonic::Psubw:
-    case Mnemonic::Vpsubw:
-      return ElementOperation{Operation::Subtract, 16};
-    case Mnemonic::Psubd:
-    case Mnemonic::Vpsubd:
-      return ElementOperation{Operation::Subtract, 32};
-    case Mnemonic::Psubq:
-    case Mnemonic::Vpsubq:
-      return ElementOperation{Operation::Subtract, 64};
-    case Mnemonic::Pcmpeqb:
-    case Mnemonic::Vpcmpeqb:
-      return ElementOperation{Operation::Equal, 8};
-    case Mnemonic::Pcmpeqw:
-    case Mnemonic::Vpcmpeqw:
-      return ElementOperation{Operation::Equal, 16};
-    case Mnemonic::Pcmpeqd:
-    case Mnemonic::Vpcmpeqd:
-      return ElementOperation{Operation::Equal, 32};
-    case Mnemonic::Pcmpgtb:
-    case Mnemonic::Vpcmpgtb:
-      return ElementOperation{Operation::Greater, 8};
-    case Mnemonic::Pcmpgtw:
-    case Mnemonic::Vpcmpgtw:
-      return ElementOperation{Operation::Greater, 16};
-    case Mnemonic::Pcmpgtd:
-    case Mnemonic::Vpcmpgtd:
-      return ElementOperation{Operation::Greater, 32};
-    default:
-      return std::nullopt;
-  }
-}
-
-// Moves of whole vectors.
-bool is_move(Mnemonic mnemonic) {
-  switch (mnemonic) {
-    case Mnemonic::Movaps:
-    case Mnemonic::Movapd:
-    case Mnemonic::Movdqa:
-    case Mnemonic::Movups:
-    case Mnemonic::Movupd:
-    case Mnemonic::Movdqu:
-    case Mnemonic::Lddqu:
-    case Mnemonic::Vmovaps:
-    case Mnemonic::Vmovapd:
-    case Mnemonic::Vmovdqa:
-    case Mnemonic::Vmovups:
-    case Mnemonic::Vmovupd:
-    case Mnemonic::Vmovdqu:
-    case Mnemonic::Vlddqu:
-      return true;
-    default:
-      return false;
-  }
-}
-
-// Moves of the lowest 4 or 8 bytes that clear the rest of a vector register.
-bool is_scalar_move(Mnemonic mnemonic) {
-  switch (mnemonic) {
-    case Mnemonic::Movss:
-    case Mnemonic::Movsd:
-    case Mnemonic::Movd:
-    case Mnemonic::Movq:
-    case Mnemonic::Vmovss:
-    case Mnemonic::Vmovsd:
-    case Mnemonic::Vmovd:
-    case Mnemonic::Vmovq:
-      return true;
-    default:
-      return false;
-  }
-}
-
-}  // namespace
-
 Value* Lowering::vector_operand(const VectorOperand& operand, Value* argument, unsigned bytes) {
   if (operand.kind == Kind::Memory) return load_host(vector_type(bytes), argument);
   return get_vector(operand.number, bytes);
@@ -273,7 +148,7 @@ bool Lowering::lower_vector_move(const HostVectorInstruction& vector, const Vect
   if (syntax.operands.size() != 2) return false;
   const VectorOperand& to = syntax.operands[0];
   const VectorOperand& from = syntax.operands[1];
-  if (is_move(vector.mnemonic)) {
+  if (ir::is_vector_move(vector.mnemonic)) {
     const unsigned bytes = vector.long_vector ? 32 : 16;
     Value* const value = vector_operand(from, argument, bytes);
     if (to.kind == Kind::Memory) {
@@ -285,7 +160,7 @@ bool Lowering::lower_vector_move(const HostVectorInstruction& vector, const Vect
   }
   const bool merges = to.kind == Kind::Vector && from.kind == Kind::Vector;
   const bool quadword = vector.mnemonic == Mnemonic::Movq || vector.mnemonic == Mnemonic::Vmovq;
-  if (!is_scalar_move(vector.mnemonic) || (merges && !quadword)) return false;
+  if (!ir::is_scalar_move(vector.mnemonic) || (merges && !quadword)) return false;
   const unsigned bytes = to.kind == Kind::General || from.kind == Kind::General ? vector.general_size
                          : vector.memory_bytes != 0                             ? vector.memory_bytes
                                                                                 : 8;
@@ -307,7 +182,7 @@ bool Lowering::lower_vector_move(const HostVectorInstruction& vector, const Vect
 }
 
 bool Lowering::lower_vector_elements(const HostVectorInstruction& vector, const VectorSyntax& syntax, Value* argument) {
-  const auto operation = element_operation(vector.mnemonic);
+  const auto operation = ir::element_operation(vector.mnemonic);
   if (!operation) return false;
   const unsigned bytes = vector.long_vector ? 32 : 16;
   const size_t first = syntax.operands.size() - 2;  // VEX forms have a destination of their own

@@ -53,8 +53,7 @@ std::unique_ptr<llvm::TargetMachine> make_target_machine(bool fast_code) {
   if (target == nullptr) return nullptr;
   std::string features;
   for (const auto& [name, has] : llvm::sys::getHostCPUFeatures()) {
-    // Guest code has 16 vector registers of at most 256 bits.
-    const bool wanted = has && !name.starts_with("avx512") && !name.starts_with("avx10");
+    const bool wanted = has && may_use_host_feature(name.str());
     features += (features.empty() ? "" : ",") + std::string(wanted ? "+" : "-") + name.str();
   }
   const auto level = fast_code ? llvm::CodeGenOptLevel::None : llvm::CodeGenOptLevel::Less;

@@ -8,8 +8,12 @@
 #include <llvm/Target/TargetMachine.h>
 
 #include <memory>
+#include <string_view>
 
 namespace calco::jit {
+
+// Whether code may be made of what the host's feature of this name has; the host's files say so.
+bool may_use_host_feature(std::string_view name);
 
 class Pipeline {
  public:

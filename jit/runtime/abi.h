@@ -87,7 +87,8 @@ struct RuntimeEntries {
   const void* interpret = nullptr;     // void(state, const cpu::Op*): runs one interpreter operation
   const void* enter_x87 = nullptr;     // uint64_t(state): as x87_unit.h; 0: leave to the interpreter
   const void* get_flags = nullptr;     // uint64_t(state): the six flags of the lazy triple in the state
-  // void(state, const StateTable*), state_table.h; all registers are kept.
+  // void(state, const StateTable*), state_table.h; all registers are kept. Null, like exit_stored, on hosts without:
+  // code stores the whole state then, and the tables of accesses are null.
   const void* put_state = nullptr;
 };
 

@@ -23,6 +23,7 @@ struct BaselineEntries {
   const uint8_t* exit_hot = nullptr;          // jump: Translation* in r10
   const uint8_t* interpret_at_end = nullptr;  // jump: as RuntimeEntries'
   const uint8_t* no_code = nullptr;           // JumpCacheEntry::code where nothing is translated: exact RIP in r10
+  int exit_link_offset = 0;                   // StateLayout::exit_link, for hosts without a baseline
   // void(CpuState*, const void* code): C++ into translated code.
   void (*enter)(cpu::CpuState* state, const void* code) = nullptr;
 };
@@ -41,7 +42,7 @@ struct Link;
 // Emits the stub of a link and answers its executable address; null where the cache's segment is full.
 const uint8_t* emit_link_stub(CodeCache& cache, const BaselineEntries& entries, Link& link);
 
-// Emits them into the cache. Without `jump_cache` the probe always leaves to the dispatch loop. x86-64 hosts only.
+// On x86-64 emits them into the cache. Without `jump_cache` the probe always leaves to the dispatch loop.
 Entries make_entries(CodeCache& cache, const StateLayout& layout, bool jump_cache = true);
 
 }  // namespace calco::jit

@@ -155,15 +155,40 @@ void Jit::return_worker(std::unique_ptr<Worker> worker) {
 const cpu::TranslatedCode* Jit::translate(Cpu& cpu, const cpu::Block& block) {
   const Source source{block.memory_offset, block.mode_key, block.second_page};
   if (source.runs_over() && !options_.next_page) return nullptr;
+  Translation* translation = nullptr;
   {
     std::lock_guard lock(mutex_);
-    if (Translation* known = cache_.find(source.memory_offset, source.mode_key)) return known;
-    if (cache_.counters.translations >= options_.limit) return nullptr;
+    translation = cache_.find(source.memory_offset, source.mode_key);
+    if (translation != nullptr && translation->runnable) return translation;
+    if (translation == nullptr && cache_.counters.translations >= options_.limit) return nullptr;
   }
   const TranslatorTier tier(cpu);
-  Translation* translation = translate_source(cpu, source);
-  if (translation == nullptr) count(counters_.refused);
+  if (translation == nullptr) translation = translate_source(cpu, source);
+  if (translation == nullptr) {
+    count(counters_.refused);
+  } else if (!translation->runnable) {
+    count_interpreted(cpu, *translation);
+  }
   return translation;
+}
+
+// On hosts without a baseline: the interpreter has executed the block `threshold` times more.
+void Jit::count_interpreted(Cpu& cpu, Translation& translation) {
+  {
+    std::lock_guard lock(mutex_);
+    if (regions_ == nullptr || !translation.alive || translation.promoted) return;
+    const auto executions = static_cast<int32_t>(std::min<uint32_t>(options_.threshold, INT32_MAX));
+    if (executions < *translation.countdown) {
+      *translation.countdown -= executions;
+      return;
+    }
+    // Where no region comes of it the next attempt comes later.
+    constexpr int32_t kLater = 4;
+    int32_t& start = translation.countdown_start;
+    start = start < INT32_MAX / kLater ? start * kLater : INT32_MAX;
+    *translation.countdown = start;
+  }
+  improve(cpu, &translation);
 }
 
 Translation* Jit::translate_source(Cpu& cpu, const Source& source) {
@@ -343,7 +368,7 @@ const cpu::TranslatedCode* Jit::follow(Cpu& cpu, Link& link) {
   Translation* target = cache_.find(page + link.target, link.from->mode_key);
   if (target == nullptr) return nullptr;
   if (options_.links) cache_.connect(link, *target);
-  return target;
+  return target->runnable ? target : nullptr;
 }
 
 // A translation was entered often. What to go on with: the same, or its successor.

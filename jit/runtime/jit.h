@@ -25,7 +25,8 @@ namespace calco::jit {
 
 // -accel jit,NAME=VALUE
 struct JitOptions {
-  uint32_t threshold = 16;  // the interpreter executes a block so often before it is translated
+  // The interpreter executes a block so often before it is translated.
+  uint32_t threshold = baseline::default_thresholds().translate;
   size_t code_bytes = size_t{64} << 20;
   uint64_t limit = ~uint64_t{0};       // only so many blocks are translated; to find out which one is wrong
   unsigned maximum_instructions = 64;  // of a block
@@ -37,7 +38,7 @@ struct JitOptions {
   bool revival = true;     // code that died is used again when its bytes are back
   bool next_page = true;   // an instruction that runs into the next page is translated
   bool llvm = true;        // the optimizing tier
-  RegionOptions regions = {};
+  RegionOptions regions = {.threshold = baseline::default_thresholds().optimize};
   bool perf_map = false;  // tell perf of the code (perf_map.h), by the guest functions' names where `symbols` has them
   std::shared_ptr<const GuestSymbols> symbols = {};
   Measurement measurement = {};
@@ -76,6 +77,7 @@ class Jit final : public cpu::Translator {
   struct Worker;  // what a translation in progress uses, one a thread at a time
 
   Translation* translate_source(cpu::Cpu& cpu, const Source& source);
+  void count_interpreted(cpu::Cpu& cpu, Translation& translation);
   void note_ranges(const Source& source, ir::Block& block, const decode::FeatureSet& features,
                    std::span<const uint8_t> page, std::vector<CodeRange>& ranges) const;
   Translation* publish(cpu::Cpu& cpu, const Source& source, const Worker& worker, std::unique_lock<std::mutex>& lock);

@@ -29,7 +29,7 @@ struct RegionWays {
 };
 
 struct RegionOptions {
-  int32_t threshold = 100000;    // entries of a translation until it is compiled anew
+  int32_t threshold = 0;         // entries of a translation until it is compiled anew
   unsigned maximum_blocks = 24;  // of a region
   unsigned maximum_instructions = 400;
   unsigned threads = 1;

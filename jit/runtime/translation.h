@@ -44,6 +44,7 @@ inline uint64_t begin_of(const CodeRange& range, uint64_t memory_offset, uint64_
 struct Translation : cpu::TranslatedCode {
   static constexpr uint64_t kNowhere = ~uint64_t{0};
 
+  bool alive = false;  // false: the guest's code has changed
   uint64_t memory_offset = 0;
   uint64_t second_page = kNowhere;  // memory offset of the page that its only instruction runs into
   uint32_t mode_key = 0;

@@ -4,21 +4,12 @@
 #include <cstring>
 #include <string_view>
 
+#include "jit/runtime/code_patches.h"
 #include "machine/core/guest_memory.h"
 
 namespace calco::jit {
 
 namespace {
-
-// JMP rel32 with padding: what takes the place of a translation's first instruction.
-uint64_t jump_bytes(const uint8_t* from, const uint8_t* to) {
-  constexpr unsigned kJumpLength = 5;
-  const auto displacement = static_cast<uint32_t>(to - (from + kJumpLength));
-  return 0xE9 | uint64_t{displacement} << 8 | uint64_t{0x909090} << 40;
-}
-
-// CMP, JNE, JMP.
-constexpr size_t kHeadBytes = 8 + 6 + 5;
 
 uint64_t hash_of(const uint8_t* bytes, size_t size) {
   return std::hash<std::string_view>{}({reinterpret_cast<const char*>(bytes), size});
@@ -34,8 +25,7 @@ std::unique_ptr<Translation> TranslationCache::create() {
 
 Translation& TranslationCache::insert(std::unique_ptr<Translation> owned) {
   Translation& translation = *owned;
-  std::memcpy(&translation.first_bytes, code_.writable(translation.entry), 8);
-  if (translation.better_code != nullptr) std::memcpy(&translation.body_bytes, code_.writable(translation.body), 8);
+  note_code(code_, translation);
   known_[key(translation.memory_offset, translation.mode_key)] = &translation;
   pages_[translation.memory_offset / kPageSize].push_back(&translation);
   if (translation.second_page != Translation::kNowhere) {
@@ -102,34 +92,23 @@ Translation* TranslationCache::revive(uint64_t memory_offset, uint32_t mode_key,
 // bytes that were there, so it stays dead.
 std::unique_ptr<Translation> TranslationCache::wake(Translation& old, uint64_t memory_offset) {
   if (old.segment != code_.current_segment()) return nullptr;
-  uint8_t* head = code_.allocate_code(kHeadBytes);
-  if (head == nullptr) return nullptr;
-  // The first instruction, which asks whether somebody wants the processor, and jumps to what follows from it.
-  std::memcpy(head, &old.first_bytes, sizeof(old.first_bytes));
-  uint8_t* at = head + sizeof(old.first_bytes);
-  const auto emit_jump = [&](std::initializer_list<uint8_t> opcode, const uint8_t* target) {
-    at = std::copy(opcode.begin(), opcode.end(), at);
-    const auto displacement = static_cast<uint32_t>(target - (code_.executable(at) + 4));
-    std::memcpy(at, &displacement, 4);
-    at += 4;
-  };
-  constexpr uint8_t kJumpIfNotZero = 0x85;
-  emit_jump({0x0F, kJumpIfNotZero}, old.head_exit);
-  emit_jump({0xE9}, old.body);
+  const void* const entry = new_entry(code_, old);
+  if (entry == nullptr) return nullptr;
   auto fresh = std::make_unique<Translation>(std::move(old));
   fresh->memory_offset = memory_offset;
-  fresh->entry = code_.executable(head);
+  fresh->entry = entry;
   for (Link& link : fresh->links) link.from = fresh.get();
   if (fresh->countdown != nullptr) *fresh->countdown = fresh->countdown_start;
   old.successor = fresh.get();
-  old.alive = false;
+  old.alive = old.runnable = false;
   return fresh;
 }
 
 void TranslationCache::kill(Translation& translation) {
   if (on_death) on_death(translation);
   translation.alive = false;
-  write_entry(translation, jump_bytes(static_cast<const uint8_t*>(translation.entry), translation.head_exit));
+  translation.runnable = false;
+  cut_entry(code_, translation);
   disconnect_incoming(translation);
   // A revived translation may come to lie in another page, where its links would lead astray.
   for (Link& link : translation.links) disconnect(link);
@@ -182,58 +161,32 @@ void TranslationCache::evict(unsigned segment) {
 
 // --- Links -----------------------------------------------------------------------------------------------------------
 
-void TranslationCache::set_target(Link& link, const uint8_t* target) {
-  if (link.cell) {
-    __atomic_store_n(reinterpret_cast<const uint8_t**>(link.site), target, __ATOMIC_RELEASE);
-    return;
-  }
-  constexpr int kDisplacementBytes = 4;
-  const uint8_t* behind = code_.executable(link.site) + kDisplacementBytes;
-  __atomic_store_n(reinterpret_cast<uint32_t*>(link.site), static_cast<uint32_t>(target - behind), __ATOMIC_RELEASE);
-}
-
 void TranslationCache::connect(Link& link, Translation& target) {
   if (link.to == &target) return;
   if (link.to != nullptr) std::erase(link.to->incoming, &link);
   link.to = &target;
   target.incoming.push_back(&link);
-  set_target(link, static_cast<const uint8_t*>(target.entry));
+  set_target(code_, link, static_cast<const uint8_t*>(target.entry));
   ++counters.links;
 }
 
 void TranslationCache::disconnect(Link& link) {
   if (link.to == nullptr) return;
   std::erase(link.to->incoming, &link);
-  set_target(link, link.stub);
+  set_target(code_, link, link.stub);
   link.to = nullptr;
 }
 
 void TranslationCache::disconnect_incoming(Translation& translation) {
   for (Link* link : translation.incoming) {
-    set_target(*link, link->stub);
+    set_target(code_, *link, link->stub);
     link->to = nullptr;
   }
   translation.incoming.clear();
 }
 
-// --- Beginnings ------------------------------------------------------------------------------------------------------
-
-void TranslationCache::write_entry(Translation& translation, uint64_t bytes) {
-  __atomic_store_n(reinterpret_cast<uint64_t*>(code_.writable(translation.entry)), bytes, __ATOMIC_RELEASE);
-}
-
-// JMP through memory, for the code may be anywhere.
 void TranslationCache::redirect(Translation& translation, const void* code) {
-  if (translation.better_code == nullptr) return;
-  uint64_t bytes = translation.body_bytes;
-  if (code != nullptr) {
-    constexpr unsigned kJumpLength = 6;
-    const auto displacement = static_cast<uint32_t>(reinterpret_cast<const uint8_t*>(translation.better_code) -
-                                                    (translation.body + kJumpLength));
-    __atomic_store_n(translation.better_code, code, __ATOMIC_RELEASE);
-    bytes = 0x25FF | uint64_t{displacement} << 16 | uint64_t{0x9090} << 48;
-  }
-  __atomic_store_n(reinterpret_cast<uint64_t*>(code_.writable(translation.body)), bytes, __ATOMIC_RELEASE);
+  if (translation.better_code != nullptr) redirect_entry(code_, translation, code);
 }
 
 }  // namespace calco::jit

@@ -58,8 +58,6 @@ class TranslationCache {
   void kill(Translation& translation);
   void forget_pages(Translation& translation, uint64_t but);
   void disconnect_incoming(Translation& translation);
-  void set_target(Link& link, const uint8_t* target);
-  void write_entry(Translation& translation, uint64_t bytes);
   static uint64_t key(uint64_t memory_offset, uint32_t mode_key) { return memory_offset | uint64_t{mode_key} << 48; }
   static bool holds(const Translation& translation, const uint8_t* page);
   static uint64_t sleep_key(const Translation& translation);
