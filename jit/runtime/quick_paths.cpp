@@ -149,6 +149,8 @@ const void* interpret_quickly(cpu::CpuState* state, const cpu::Op* op) {
   Cpu& cpu = processor(state);
   const bool move = op->handler == cpu::kRepeatedMoves[op->extra % cpu::kRepeatedMoves.size()];
   if (!move && op->handler != cpu::kRepeatedStores[op->extra % cpu::kRepeatedStores.size()]) return nullptr;
+  // What is compared with the interpreter pauses where that does.
+  if ((cpu.exit_request.load(std::memory_order_relaxed) & cpu::request::kPiece) != 0) return nullptr;
   const bool down = (cpu.system_flags & cpu::rflags::kDf) != 0;
   const bool other_segment = move && op->segment != cpu::kNoSegment;
   if (down || other_segment || op->address_size != 8 || op[1].handler != &stop) return nullptr;
