@@ -1,12 +1,11 @@
 #include "jit/llvm/linker.h"
 
+#include <fmt/format.h>
 #include <llvm/ExecutionEngine/JITLink/ELF.h>
 
 #include <algorithm>
 #include <cstring>
 #include <utility>
-
-#include <fmt/format.h>
 
 namespace calco::jit {
 

@@ -36,7 +36,8 @@ void initialize_llvm() {
     set_option("enable-misched", "false");
     // Strength reduction adds variables to loops whose guest registers already want more registers than there are.
     set_option("disable-lsr", "true");
-    // What quick code generation would use: it gave wrong code for BLENDVPS, and ended the program over a copy of flags.
+    // What quick code generation would use: it gave wrong code for BLENDVPS, and ended the program over a copy of
+    // flags.
     set_option("fast-isel", "false");
     // The register allocator looks at fewer ways to split a value: a quarter of its time.
     set_option("grow-region-complexity-budget", "100");

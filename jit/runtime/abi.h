@@ -84,9 +84,9 @@ struct RuntimeEntries {
   const void* store = nullptr;         // uint64_t: 0 done; 1: leave to the interpreter
   const void* host_address = nullptr;  // uint8_t*: null: leave to the interpreter
   // With the whole state in the CpuState, but RIP.
-  const void* interpret = nullptr;     // void(state, const cpu::Op*): runs one interpreter operation
-  const void* enter_x87 = nullptr;     // uint64_t(state): as x87_unit.h; 0: leave to the interpreter
-  const void* get_flags = nullptr;     // uint64_t(state): the six flags of the lazy triple in the state
+  const void* interpret = nullptr;  // void(state, const cpu::Op*): runs one interpreter operation
+  const void* enter_x87 = nullptr;  // uint64_t(state): as x87_unit.h; 0: leave to the interpreter
+  const void* get_flags = nullptr;  // uint64_t(state): the six flags of the lazy triple in the state
   // void(state, const StateTable*), state_table.h; all registers are kept. Null, like exit_stored, on hosts without:
   // code stores the whole state then, and the tables of accesses are null.
   const void* put_state = nullptr;

@@ -69,8 +69,8 @@ TEST_P(ComparedExecution, ALoopInARegionGoesRoundSeveralTimesAPiece) {
   EXPECT_THAT(reports, SizeIs(0));
 }
 
-// Linux's preemption count: the execution without journal went into a page that the one with a journal did not know, and
-// its store could not be undone.
+// Linux's preemption count: the execution without journal went into a page that the one with a journal did not know,
+// and its store could not be undone.
 TEST_P(ComparedExecution, AnInstructionAcrossPagesIsDoneOnce) {
   constexpr uint64_t kAway = kAlias + kCode + 0x1000;  // meets the second page's TLB entry
   GuestCode code;
