@@ -13,10 +13,11 @@ namespace calco::jit {
 // One instruction of inline assembly: its text, its constraints and what it takes and gives.
 class Assembly {
  public:
+  // The name may have prefixes in front.
   Assembly(llvm::IRBuilderBase& builder, std::string name) : builder_(builder), text_(std::move(name)) {}
 
   // Operands, in the order of the text. Outputs come first.
-  void add_text(const std::string& text) { text_ += (text_.find(' ') == std::string::npos ? " " : ", ") + text; }
+  void add_text(const std::string& text) { text_ += (std::exchange(has_operands_, true) ? ", " : " ") + text; }
   void add_output(llvm::Type* type, const char* constraint) {
     outputs_.push_back(type);
     add_constraint(constraint);
@@ -51,6 +52,7 @@ class Assembly {
 
   llvm::IRBuilderBase& builder_;
   std::string text_, constraints_;
+  bool has_operands_ = false;
   std::vector<llvm::Type*> outputs_, types_;
   std::vector<llvm::Value*> inputs_;
 };

@@ -217,7 +217,9 @@ Value* Lowering::lower_vector_assembly(const HostVectorInstruction& vector, cons
   const bool vector_result = writes && first.kind == Kind::Vector;
   // BLENDVPS XMM0, ..., <XMM0>
   const bool pinned = vector_result && syntax.operands.back().fixed && first.number == 0;
-  Assembly assembly(builder_, syntax.name);
+  // LLVM's assembler swaps the sources of additions and multiplications where that saves a prefix byte: of two NaNs the
+  // other one would be the result, and a scalar's upper part come from the wrong source.
+  Assembly assembly(builder_, vector.vex ? "{vex3} " + syntax.name : syntax.name);
   if (vector_result) {
     assembly.add_output(vector_type(first.bytes), pinned ? "={xmm0}" : "=x");
   } else if (writes) {

@@ -165,5 +165,26 @@ TEST_F(LlvmVector, VexInstructionsAreTheHosts) {
   EXPECT_GT(forms_.size(), 500u);
 }
 
+// LLVM's assembler swaps the sources of what it takes for commutative where that makes the instruction shorter.
+TEST_F(LlvmVector, OfTwoNansTheFirstSourceIsTheResultInWhateverRegisters) {
+  constexpr uint32_t kMode = 2 | cpu::kModeVector | cpu::kModeAvx;
+  Xbyak::CodeGenerator code;
+  for (int i = 0; i < 16; ++i) code.vmulpd(Xbyak::Xmm(i), Xbyak::Xmm(i), Xbyak::Xmm(15 - i));
+  for (int i = 0; i < 16; ++i) code.vaddpd(Xbyak::Xmm(i), Xbyak::Xmm(i), Xbyak::Xmm(15 - i));
+  code.hlt();
+  ASSERT_TRUE(translate({{code.getCode(), code.getSize()}, 0x5000, kMode, features_, 32}, block_));
+  const auto region = compiler_->compile({{block_}}, [this](size_t, int32_t target) { return rig_.link_cell(target); });
+  ASSERT_NE(region, nullptr) << compiler_->refusal();
+  VectorState state{};
+  state.mxcsr = 0x1F80;
+  for (unsigned i = 0; i < 16; ++i) {
+    state.vectors[i].qwords[0] = 0x7FF8'0000'0000'0100 + i;
+    state.vectors[i].qwords[1] = 0xFFF8'0000'0000'0200 + i;
+  }
+  const VectorState before = state;
+  run(*region, state, 0);
+  for (unsigned i = 0; i < 16; ++i) EXPECT_EQ(state.vectors[i].qwords, before.vectors[i].qwords) << i;
+}
+
 }  // namespace
 }  // namespace calco::jit
