@@ -87,9 +87,16 @@ bool read_stack_maps(std::span<const char> object, std::deque<StateTable>& table
   }
   for (const llvm::object::SectionRef& section : (*file)->sections()) {
     llvm::Expected<llvm::StringRef> name = section.getName();
-    if (!name || *name != ".llvm_stackmaps") continue;
+    if (!name) {
+      error = llvm::toString(name.takeError());
+      return false;
+    }
+    if (*name != ".llvm_stackmaps") continue;
     llvm::Expected<llvm::StringRef> contents = section.getContents();
-    if (!contents) continue;
+    if (!contents) {
+      error = llvm::toString(contents.takeError());
+      return false;
+    }
     const Parser parser({reinterpret_cast<const uint8_t*>(contents->data()), contents->size()});
     for (const Parser::RecordAccessor& record : parser.records()) {
       if (record.getID() >= tables.size()) continue;

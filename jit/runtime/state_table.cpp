@@ -27,6 +27,7 @@ void put_state(cpu::CpuState* state, const StateTable* table, const HostRegister
   state->registers[cpu::kRip] += static_cast<uint64_t>(int64_t{table->advance});
   auto* const bytes = reinterpret_cast<uint8_t*>(state);
   for (const StateTable::Entry& entry : table->entries) {
+    assert(entry.location.kind != StateLocation::Kind::Unknown);
     assert(entry.location.bytes != 0 && entry.location.bytes <= HostRegisters::kVectorBytes);
     std::memcpy(bytes + entry.destination, address_of(entry.location, *registers), entry.location.bytes);
   }
