@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <initializer_list>
 #include <iterator>
+#include <span>
 
 #include "cpu/exec/block_cache.h"
 #include "cpu/flags.h"
@@ -137,6 +138,12 @@ class EntriesGenerator : public Xbyak::CodeGenerator {
   }
   const uint8_t* begin_unaligned() const { return cache_.executable(getCurr()); }
 
+  void push_all(std::span<const Xbyak::Reg64> registers) {
+    for (const Xbyak::Reg64& reg : registers) push(reg);
+  }
+  void pop_all(std::span<const Xbyak::Reg64> registers) {
+    for (auto reg = registers.rbegin(); reg != registers.rend(); ++reg) pop(*reg);
+  }
   void store_pinned() {
     for (unsigned number = 0; number < 16; ++number) {
       if (host::kPinned[number] != host::kNotPinned) {
@@ -303,7 +310,7 @@ class EntriesGenerator : public Xbyak::CodeGenerator {
     const std::array<Xbyak::Reg64, 6> saved = {rax, rcx, rdx, rsi, rdi, r11};
     constexpr int kPushed = 8 * static_cast<int>(saved.size()) + 8;
     Xbyak::Label slow;
-    for (const Xbyak::Reg64& reg : saved) push(reg);
+    push_all(saved);
     lea(rdi, ptr[r13 - kStateBias]);
     mov(rsi, ptr[rsp + kPushed + frame_slot(0)]);
     mov(rdx, ptr[rsp + kPushed + frame_slot(1)]);
@@ -314,10 +321,10 @@ class EntriesGenerator : public Xbyak::CodeGenerator {
     jz(slow);
     finish_quickly(answer);
     mov(ptr[rsp + kPushed + frame_slot(0)], rax);
-    for (auto reg = saved.rbegin(); reg != saved.rend(); ++reg) pop(*reg);
+    pop_all(saved);
     ret();
     L(slow);
-    for (auto reg = saved.rbegin(); reg != saved.rend(); ++reg) pop(*reg);
+    pop_all(saved);
   }
 
   // The same for operations: what they read must be in the state, and what they write is there.
@@ -376,12 +383,12 @@ class EntriesGenerator : public Xbyak::CodeGenerator {
     pop(rax);
     ret();
     L(others);
-    for (const Xbyak::Reg64& reg : saved) push(reg);
+    push_all(saved);
     lea(rdi, ptr[r13 - kStateBias]);
     mov(rax, reinterpret_cast<uint64_t>(&compute_flags));
     call(rax);
     mov(ptr[rsp + kPushed + frame_slot(0)], rax);
-    for (auto reg = saved.rbegin(); reg != saved.rend(); ++reg) pop(*reg);
+    pop_all(saved);
     ret();
   }
 
@@ -418,7 +425,7 @@ class EntriesGenerator : public Xbyak::CodeGenerator {
   void emit_preserving_call(const void* function, unsigned how) {
     const std::array<Xbyak::Reg64, 7> saved = {rcx, rdx, rsi, rdi, r8, r9, r10};
     constexpr int kVectorBytes = 32;
-    for (const Xbyak::Reg64& reg : saved) push(reg);
+    push_all(saved);
     sub(rsp, 16 * kVectorBytes);
     for (int i = 0; i < 16; ++i) {
       if (has_avx_) {
@@ -448,7 +455,7 @@ class EntriesGenerator : public Xbyak::CodeGenerator {
       }
     }
     add(rsp, 16 * kVectorBytes);
-    for (auto reg = saved.rbegin(); reg != saved.rend(); ++reg) pop(*reg);
+    pop_all(saved);
     ret();
   }
 
