@@ -10,7 +10,7 @@
 
 namespace calco::jit {
 
-// One instruction of inline assembly: its text, its constraints and what it takes and gives.
+// An instruction of inline assembly: its text, its constraints and what it takes and gives.
 class Assembly {
  public:
   // The name may have prefixes in front.
@@ -28,6 +28,15 @@ class Assembly {
     types_.push_back(value->getType());
     add_constraint(constraint);
     return outputs_.size() + inputs_.size() - 1;
+  }
+
+  // The low byte of RFLAGS behind the instruction comes by LAHF, in bits 8 to 15 of the output. As outputs of their own
+  // ("=@ccz") flags are wrong where several are used: LLVM 19 makes ADC or SBB of what uses CF, and reads the others
+  // from EFLAGS behind that. The output comes first of all operands, give_flags() behind the last.
+  void add_flags_output() { add_output(builder_.getInt64Ty(), "={ax}"); }
+  void give_flags() {
+    text_ += "; lahf";
+    add_clobber("~{flags}");
   }
 
   void add_clobber(const char* name) { add_constraint(name); }

@@ -213,7 +213,7 @@ class Lowering {
   llvm::Value* lower_vector_assembly(const ir::HostVectorInstruction& vector, const VectorSyntax& syntax,
                                      llvm::Value* argument);
   llvm::Value* vector_logic(ir::VectorOperation operation, llvm::Value* a, llvm::Value* b, unsigned element_bits);
-  llvm::Value* comparison_flags(llvm::Value* flags);
+  llvm::Value* comparison_flags(llvm::Value* rax);
   llvm::Value* vector_operand(const VectorOperand& operand, llvm::Value* argument, unsigned bytes);
   llvm::Value* load_scalar(llvm::Value* address, unsigned bytes);
   llvm::Value* scalar_operand(const VectorOperand& operand, llvm::Value* argument, unsigned bytes);

@@ -225,9 +225,7 @@ Value* Lowering::lower_vector_assembly(const HostVectorInstruction& vector, cons
   } else if (writes) {
     assembly.add_output(builder_.getIntNTy(vector.general_size * 8), "=r");
   }
-  if (vector.sets_flags) {
-    for (const char* flag : {"={@ccc}", "={@ccp}", "={@ccz}"}) assembly.add_output(builder_.getInt8Ty(), flag);
-  }
+  if (vector.sets_flags) assembly.add_flags_output();
   for (size_t i = 0; i < syntax.operands.size(); ++i) {
     const VectorOperand& operand = syntax.operands[i];
     if (i == 0 && writes) {
@@ -250,6 +248,7 @@ Value* Lowering::lower_vector_assembly(const HostVectorInstruction& vector, cons
       assembly.add_text(fmt::format("{}", vector.immediate));
     }
   }
+  if (vector.sets_flags) assembly.give_flags();
   // What touches MXCSR's sticky flags must neither vanish nor be executed where the guest would not.
   llvm::CallInst* const call = assembly.emit(vector.source == HostVectorInstruction::Source::Memory, vector.uses_mxcsr);
   if (vector_result) set_vector(first.number, call, vector.vex);
@@ -258,15 +257,8 @@ Value* Lowering::lower_vector_assembly(const HostVectorInstruction& vector, cons
 }
 
 // COMISS, PTEST and their kin clear what they do not set.
-Value* Lowering::comparison_flags(Value* flags) {
-  Value* sum = builder_.getInt64(0);
-  unsigned index = 0;
-  for (const uint64_t flag : {cpu::rflags::kCf, cpu::rflags::kPf, cpu::rflags::kZf}) {
-    Value* const bit = builder_.CreateZExt(
-        builder_.CreateICmpNE(builder_.CreateExtractValue(flags, index++), builder_.getInt8(0)), builder_.getInt64Ty());
-    sum = builder_.CreateOr(sum, builder_.CreateShl(bit, llvm::Log2_64(flag)));
-  }
-  return sum;
+Value* Lowering::comparison_flags(Value* rax) {
+  return builder_.CreateAnd(builder_.CreateLShr(rax, 8), cpu::rflags::kCf | cpu::rflags::kPf | cpu::rflags::kZf);
 }
 
 Value* Lowering::lower_vector(const ir::Instruction& instruction) {

@@ -94,7 +94,8 @@ Value* Lowering::lower_x87(const ir::Instruction& instruction) {
   const HostX87Instruction& x87 = source_->x87[instruction.immediate];
   Assembly assembly(builder_, text_of(x87));
   if (x87.sets_flags) {
-    for (const char* flag : {"={@ccc}", "={@ccp}", "={@ccz}"}) assembly.add_output(builder_.getInt8Ty(), flag);
+    assembly.add_flags_output();
+    assembly.give_flags();
   }
   if (x87.gives_status) assembly.add_output(builder_.getInt16Ty(), "={ax}");
   if (x87.argument == Argument::Memory) {

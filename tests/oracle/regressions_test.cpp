@@ -16,6 +16,18 @@ TEST_P(RegressionTest, InterpreterAgreesWithTheHost) {
   EXPECT_FALSE(difference.has_value()) << difference->summary << "\n" << difference->report;
 }
 
+TEST_P(RegressionTest, BaselineAgreesWithTheHost) {
+  Oracle oracle(Tier::Baseline);
+  const auto difference = oracle.run(as_test_case(GetParam()));
+  EXPECT_FALSE(difference.has_value()) << difference->summary << "\n" << difference->report;
+}
+
+TEST_P(RegressionTest, RegionsAgreeWithTheHost) {
+  Oracle oracle(Tier::Regions);
+  const auto difference = oracle.run(as_test_case(GetParam()));
+  EXPECT_FALSE(difference.has_value()) << difference->summary << "\n" << difference->report;
+}
+
 INSTANTIATE_TEST_SUITE_P(Oracle, RegressionTest, testing::ValuesIn(regressions().begin(), regressions().end()),
                          [](const auto& info) { return std::string(info.param.name); });
 

@@ -1,4 +1,4 @@
-// Cases where the interpreter once disagreed with the host.
+// Cases where a tier once disagreed with the host.
 #pragma once
 
 #include <cstdint>
