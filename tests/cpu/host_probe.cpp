@@ -30,6 +30,8 @@ struct Exchange {
 };
 Exchange exchange;
 
+void set_fs_base(uint64_t base) { asm volatile("wrfsbase %0" : : "r"(base)); }
+
 // The first signal replaces the caller's registers by the instruction's, the second puts them back.
 void swap_registers(int signal, siginfo_t* information, void* context) {
   greg_t* registers = static_cast<ucontext_t*>(context)->uc_mcontext.gregs;
@@ -39,9 +41,10 @@ void swap_registers(int signal, siginfo_t* information, void* context) {
     exchange.caller[REG_RIP] += 2;  // behind UD2
     for (int i = 0; i <= kLastGeneralRegister; ++i) registers[i] = exchange.start[i];
     registers[REG_CSGSFS] = exchange.start_segments;
+    set_fs_base(0);  // 64-bit code that stores at FS:0 would destroy the C library's thread
     return;
   }
-  asm volatile("wrfsbase %0" : : "r"(exchange.caller_fs_base));
+  set_fs_base(exchange.caller_fs_base);
   exchange.signal = signal;
   exchange.instruction_pointer = static_cast<uint64_t>(registers[REG_RIP]);
   exchange.fault_address = reinterpret_cast<uint64_t>(information->si_addr);
