@@ -261,9 +261,12 @@ const void* BlockCache::code_of(const Block& block) const {
 
 void BlockCache::forget_translations() {
   const uint32_t threshold = cpu_.translator() != nullptr ? cpu_.translator()->threshold() : 1;
-  for (auto& [key, block] : blocks_) {
-    if (block->ops()->handler == &enter_translation) reset_entry(*block->ops(), threshold);
-  }
+  std::erase_if(entries_, [threshold](Op* op) {
+    if (op->handler != &enter_translation) return true;
+    if (reinterpret_cast<const TranslatedCode*>(op->immediate)->runnable) return false;
+    reset_entry(*op, threshold);
+    return true;
+  });
   std::fill_n(jump_cache_.get(), size_t{1} << kJumpCacheBits, JumpCacheEntry{});
 }
 
@@ -304,6 +307,7 @@ void BlockCache::clear() {
   blocks_.clear();
   std::fill_n(recent_.get(), kRecentSlots, Recent{});
   pages_.clear();
+  entries_.clear();
   chunks_.clear();
   chunk_used_ = 0;
   dropped_->clear();

@@ -8,6 +8,7 @@
 #include <mutex>
 #include <span>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -92,7 +93,10 @@ class BlockCache {
 
   // Marks code and takes fast write access to its page away from every processor. The bytes lie in one page.
   void protect(uint64_t memory_offset, uint64_t size);
-  // Every block counts again before it asks the translator. Only while no block executes, or in exclusively().
+  // `op` enters a translation from now on.
+  void note_entry(Op& op) { entries_.insert(&op); }
+  // Blocks whose translation cannot run count again before they ask for another. Only while no block executes, or in
+  // exclusively().
   void forget_translations();
 
   JumpCacheEntry* jump_cache() { return jump_cache_.get(); }
@@ -188,6 +192,7 @@ class BlockCache {
   std::mutex posted_mutex_;  // leaf
   std::vector<std::pair<uint64_t, uint64_t>> posted_;
   std::atomic<bool> any_posted_ = false;  // so that the usual question needs no lock
+  std::unordered_set<Op*> entries_;       // all that enter a translation are among them; some no longer do
 };
 
 }  // namespace calco::cpu

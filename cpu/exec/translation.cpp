@@ -29,6 +29,7 @@ void reset_entry(Op& op, uint32_t threshold) {
   }
   op.handler = &enter_translation;
   op.immediate = reinterpret_cast<uint64_t>(code);
+  cpu.blocks().note_entry(op);
   publish(cpu, &op, code->entry);
 }
 

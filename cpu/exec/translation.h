@@ -16,8 +16,8 @@ enum class TranslationExit : uint8_t {
   Interpret,  // go on at RIP, and with the interpreter there, even where a translation is known
 };
 
-// One block's host code. The translator owns it; it stays a valid object until forget_translations() was called on
-// every processor's block cache.
+// One block's host code. The translator owns it; once it is not runnable it stays a valid object until
+// forget_translations() was called on every processor's block cache.
 struct TranslatedCode {
   const void* entry = nullptr;  // as JumpCacheEntry::code
   bool runnable = false;        // false: the guest's code has changed, or there is no host code for it so far

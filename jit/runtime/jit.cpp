@@ -305,7 +305,7 @@ void Jit::make_room(Cpu& cpu) {
   processors_.exclusively(cpu, [this] {
     std::lock_guard lock(mutex_);
     const unsigned segment = cache_.code().next_segment();
-    cache_.evict(segment);
+    const auto evicted = cache_.evict(segment);
     if (regions_ != nullptr) {
       regions_->segment_evicted(segment);
       if (regions_->full()) regions_->drop_all();

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <string_view>
+#include <utility>
 
 #include "jit/runtime/code_patches.h"
 #include "machine/core/guest_memory.h"
@@ -147,7 +148,7 @@ void TranslationCache::forget_pages(Translation& translation, uint64_t but) {
   }
 }
 
-void TranslationCache::evict(unsigned segment) {
+std::vector<std::unique_ptr<Translation>> TranslationCache::evict(unsigned segment) {
   for (const std::unique_ptr<Translation>& translation : segments_[segment]) {
     if (translation->alive) {
       forget_pages(*translation, Translation::kNowhere);
@@ -156,7 +157,7 @@ void TranslationCache::evict(unsigned segment) {
     ++counters.evictions;
   }
   std::erase_if(sleeping_, [segment](const auto& entry) { return entry.second->segment == segment; });
-  segments_[segment].clear();
+  return std::exchange(segments_[segment], {});
 }
 
 // --- Links -----------------------------------------------------------------------------------------------------------
