@@ -38,8 +38,8 @@ class TranslationCache {
   void connect(Link& link, Translation& target);
   // Guest code in these bytes, widened to code granules, is about to change.
   void code_changes(uint64_t memory_offset, uint64_t size);
-  // Forgets what lies in a segment of the code cache. Nothing of it executes. What is returned can no longer run, and is
-  // to be kept until nobody has a pointer into it.
+  // Forgets what lies in a segment of the code cache. Nothing of it executes. What is returned can no longer run, and
+  // is to be kept until nobody has a pointer into it.
   std::vector<std::unique_ptr<Translation>> evict(unsigned segment);
   // Replaces the body of a translation that counts its entries by a jump to better code (null: by its own again).
   void redirect(Translation& translation, const void* code);

@@ -167,8 +167,10 @@ RunExit KvmVcpu::interpret_for_kvm() {
   const uint64_t address = cpu_.registers[cpu::kRip];
   const RunExit exit = cpu_.run_uncached(1, true);
   const cpu::BlockCache::Counters& after = cpu_.blocks().counters;
-  // An invalid opcode is the guest's business, unless the guest was promised more than the interpreter has (-cpu host).
-  const bool unknown = cpu_.model().is_host() && after.undecodable != before.undecodable;
+  // An invalid opcode is the guest's business, unless the guest was promised more than the interpreter has: by -cpu
+  // host, or by a KVM that shows the host's CPUID, so that the guest switched on state that its model has not.
+  const bool promised = cpu_.model().is_host() || (cpu_.xcr0 & ~uint64_t{1} & ~cpu_.model().supported_xcr0()) != 0;
+  const bool unknown = promised && after.undecodable != before.undecodable;
   if (after.without_handler == before.without_handler && !unknown) return exit;
   // Its registers are those behind the delivery of #UD.
   return give_up(fmt::format("neither KVM nor the interpreter can execute {} at {:#x}", name, address));
