@@ -254,7 +254,7 @@ const void* BlockCache::code_of(const Block& block) const {
   const Op& first = *block.ops();
   if (first.handler == &enter_translation) {
     const auto* code = reinterpret_cast<const TranslatedCode*>(first.immediate);
-    if (code->runnable) return code->entry;
+    if (code->runnable()) return code->entry;
   }
   return cpu_.translator()->no_code();
 }
@@ -263,7 +263,7 @@ void BlockCache::forget_translations() {
   const uint32_t threshold = cpu_.translator() != nullptr ? cpu_.translator()->threshold() : 1;
   std::erase_if(entries_, [threshold](Op* op) {
     if (op->handler != &enter_translation) return true;
-    if (reinterpret_cast<const TranslatedCode*>(op->immediate)->runnable) return false;
+    if (reinterpret_cast<const TranslatedCode*>(op->immediate)->runnable()) return false;
     reset_entry(*op, threshold);
     return true;
   });

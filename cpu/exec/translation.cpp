@@ -47,7 +47,7 @@ CALCO_HANDLER_CONVENTION void enter_translation(Cpu* cpu, const Op* op, TlbEntry
   if (cpu->exit_request.load(std::memory_order_relaxed) != 0) [[unlikely]]
     [[clang::musttail]] return op[1].handler(cpu, op + 1, tlb);
   const auto* code = reinterpret_cast<const TranslatedCode*>(op->immediate);
-  if (!code->runnable) [[unlikely]] {
+  if (!code->runnable()) [[unlikely]] {
     reset_entry(const_cast<Op&>(*op), cpu->translator()->threshold());
     publish(*cpu, op, cpu->translator()->no_code());
     [[clang::musttail]] return op[1].handler(cpu, op + 1, tlb);

@@ -1,6 +1,7 @@
 // What the dispatch loop needs of a translator, which stands on a higher floor: where hot blocks get host code.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 
 #include "cpu/exec/op.h"
@@ -20,7 +21,14 @@ enum class TranslationExit : uint8_t {
 // forget_translations() was called on every processor's block cache.
 struct TranslatedCode {
   const void* entry = nullptr;  // as JumpCacheEntry::code
-  bool runnable = false;        // false: the guest's code has changed, or there is no host code for it so far
+
+  // False: the guest's code has changed, or there is no host code for it so far. Set under the translator's lock, while
+  // processors ask without.
+  bool runnable() const { return std::atomic_ref(const_cast<bool&>(runnable_)).load(std::memory_order_relaxed); }
+  void set_runnable(bool runnable) { std::atomic_ref(runnable_).store(runnable, std::memory_order_relaxed); }
+
+ private:
+  bool runnable_ = false;
 };
 
 // Makes and runs host code. One for all processors of a machine.

@@ -27,7 +27,7 @@ void write_code(CodeCache& code, const void* executable, uint64_t bytes) {
 void note_code(CodeCache& code, Translation& translation) {
   std::memcpy(&translation.first_bytes, code.writable(translation.entry), 8);
   if (translation.better_code != nullptr) std::memcpy(&translation.body_bytes, code.writable(translation.body), 8);
-  translation.runnable = true;
+  translation.set_runnable(true);
 }
 
 void cut_entry(CodeCache& code, Translation& translation) {

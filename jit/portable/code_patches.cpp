@@ -10,7 +10,7 @@ namespace {
 
 void set_code(Translation& translation, const void* code) {
   translation.body = static_cast<const uint8_t*>(code);
-  translation.runnable = code != nullptr;
+  translation.set_runnable(code != nullptr);
   __atomic_store_n(translation.better_code, code, __ATOMIC_RELEASE);
 }
 

@@ -159,14 +159,14 @@ const cpu::TranslatedCode* Jit::translate(Cpu& cpu, const cpu::Block& block) {
   {
     std::lock_guard lock(mutex_);
     translation = cache_.find(source.memory_offset, source.mode_key);
-    if (translation != nullptr && translation->runnable) return translation;
+    if (translation != nullptr && translation->runnable()) return translation;
     if (translation == nullptr && cache_.counters.translations >= options_.limit) return nullptr;
   }
   const TranslatorTier tier(cpu);
   if (translation == nullptr) translation = translate_source(cpu, source);
   if (translation == nullptr) {
     count(counters_.refused);
-  } else if (!translation->runnable) {
+  } else if (!translation->runnable()) {
     count_interpreted(cpu, *translation);
   }
   return translation;
@@ -368,7 +368,7 @@ const cpu::TranslatedCode* Jit::follow(Cpu& cpu, Link& link) {
   Translation* target = cache_.find(page + link.target, link.from->mode_key);
   if (target == nullptr) return nullptr;
   if (options_.links) cache_.connect(link, *target);
-  return target->runnable ? target : nullptr;
+  return target->runnable() ? target : nullptr;
 }
 
 // A translation was entered often. What to go on with: the same, or its successor.

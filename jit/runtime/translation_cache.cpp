@@ -101,14 +101,15 @@ std::unique_ptr<Translation> TranslationCache::wake(Translation& old, uint64_t m
   for (Link& link : fresh->links) link.from = fresh.get();
   if (fresh->countdown != nullptr) *fresh->countdown = fresh->countdown_start;
   old.successor = fresh.get();
-  old.alive = old.runnable = false;
+  old.alive = false;
+  old.set_runnable(false);
   return fresh;
 }
 
 void TranslationCache::kill(Translation& translation) {
   if (on_death) on_death(translation);
   translation.alive = false;
-  translation.runnable = false;
+  translation.set_runnable(false);
   cut_entry(code_, translation);
   disconnect_incoming(translation);
   // A revived translation may come to lie in another page, where its links would lead astray.

@@ -64,7 +64,7 @@ class DecoderAgainstHost : public testing::TestWithParam<CodeSize> {
  protected:
   void SetUp() override {
     if (!__builtin_cpu_is("amd") || !__builtin_cpu_supports("avx512f") || !probe_.usable()) {
-      GTEST_SKIP() << "needs a Zen 4 or later, and modify_ldt";
+      GTEST_SKIP() << "needs a Zen 4 or later, modify_ldt, and no ThreadSanitizer";
     }
   }
 

@@ -66,10 +66,17 @@ constexpr greg_t code_selector(CodeSize code_size) {
   return kSelectors[static_cast<size_t>(code_size)];
 }
 
+// ThreadSanitizer calls handlers from a function of its own, which needs FS when they return.
+#if __has_feature(thread_sanitizer)
+constexpr bool kHandlersMayChangeFs = false;
+#else
+constexpr bool kHandlersMayChangeFs = true;
+#endif
+
 }  // namespace
 
 HostProbe::HostProbe() : signal_stack_(65536) {
-  if (!__builtin_cpu_supports("avx") || !make_16_bit_segment()) return;
+  if (!kHandlersMayChangeFs || !__builtin_cpu_supports("avx") || !make_16_bit_segment()) return;
   const int file = memfd_create("host-probe", 0);
   if (file < 0 || ftruncate(file, 2 * kPage) != 0) return;
   void* writable = mmap(nullptr, kPage, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);

@@ -2,8 +2,8 @@
 """Lets a guest work for minutes and watches how much memory Calco takes: run_load.py CALCO BUILD [MINUTES [ARGUMENT...]]
 
 Not part of the test suite. Two shells compile, compress, sort, and start thousands of processes, over and over; the results
-must be the same each time. At the end the resident memory of the second half must not have grown beyond what the first
-half had by more than LIMIT. Needs tcc on this host: its binary and libraries go into the guest.
+must be the same each time. At the end the resident memory of Calco's own in the second half must not have grown beyond what the
+first half had by more than LIMIT. Needs tcc on this host: its binary and libraries go into the guest.
 """
 
 import pathlib
@@ -15,7 +15,7 @@ import time
 
 import pexpect
 
-LIMIT = 48 << 20  # bytes; the guest's own memory is touched from the start
+LIMIT = 48 << 20  # bytes
 PROMPT = "guest# "
 
 # A C file of many functions that needs no header; its checksum says whether the compiled program is right.
@@ -68,8 +68,9 @@ def add_compiler(build, folder):
 
 
 def resident_bytes(process):
+    """Calco's own memory. What is shared is the guest's, and the code cache; both have their sizes from the start."""
     status = pathlib.Path(f"/proc/{process}/status").read_text()
-    return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) << 10
+    return int(re.search(r"RssAnon:\s+(\d+) kB", status)[1]) << 10
 
 
 def main():

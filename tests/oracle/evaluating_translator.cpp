@@ -18,7 +18,7 @@ const cpu::TranslatedCode* EvaluatingTranslator::translate(cpu::Cpu& cpu, const 
                                .features = cpu.model().features()};
   if (!jit::translate(source, translation.block)) return nullptr;
   if (optimize_) jit::opt::optimize(translation.block, {.verify = true}, scratch_);
-  translation.runnable = true;
+  translation.set_runnable(true);
   next_ = (next_ + 1) % translations_.size();
   return &translation;
 }

@@ -167,18 +167,19 @@ CALCO_HOST_INTEGER_TO_FLOAT(cvtsi2sd, uint32_t, "cvtsi2sdl %k1, %0")
 CALCO_HOST_INTEGER_TO_FLOAT(cvtsi2sd, uint64_t, "cvtsi2sdq %q1, %0")
 #undef CALCO_HOST_INTEGER_TO_FLOAT
 
-// The ZF, PF and CF that an ordered or unordered comparison gives.
+// The ZF, PF and CF that an ordered or unordered comparison gives. Set in the assembly: where several flags are outputs
+// of their own, clang 19 reads the later ones from EFLAGS behind instructions that have changed them.
 struct Comparison {
   bool zero, parity, carry;
 };
-#define CALCO_HOST_COMPARE(name)                                                       \
-  [[gnu::always_inline]] inline Comparison name(Xmm first, Xmm second) {               \
-    Comparison result;                                                                 \
-    asm volatile(#name " %4, %3"                                                       \
-                 : "=@ccz"(result.zero), "=@ccp"(result.parity), "=@ccc"(result.carry) \
-                 : "x"(first), "x"(second)                                             \
-                 : "cc");                                                              \
-    return result;                                                                     \
+#define CALCO_HOST_COMPARE(name)                                              \
+  [[gnu::always_inline]] inline Comparison name(Xmm first, Xmm second) {      \
+    Comparison result;                                                        \
+    asm volatile(#name " %4, %3\n\tsetz %0\n\tsetp %1\n\tsetc %2"             \
+                 : "=r"(result.zero), "=r"(result.parity), "=r"(result.carry) \
+                 : "x"(first), "x"(second)                                    \
+                 : "cc");                                                     \
+    return result;                                                            \
   }
 CALCO_HOST_COMPARE(comiss)
 CALCO_HOST_COMPARE(comisd)
@@ -201,42 +202,48 @@ struct Strings {
   Xmm first, second;
   int32_t first_length, second_length;
 };
+#define CALCO_STRING_INSTRUCTION(text) text "\n\tsetc %1\n\tsetz %2\n\tsets %3\n\tseto %4"
 #define CALCO_STRING_FLAGS(result) \
-  "=@ccc"((result).carry), "=@ccz"((result).zero), "=@ccs"((result).sign), "=@cco"((result).overflow)
+  "=r"((result).carry), "=r"((result).zero), "=r"((result).sign), "=r"((result).overflow)
 
 template <int kControl>
 struct ExplicitIndex {
   static void compare(const Strings& s, StringResult& result) {
-    asm("pcmpestri %9, %6, %5"
+    asm(CALCO_STRING_INSTRUCTION("pcmpestri %9, %6, %5")
         : "=c"(result.index), CALCO_STRING_FLAGS(result)
-        : "x"(s.first), "x"(s.second), "a"(s.first_length), "d"(s.second_length), "i"(kControl));
+        : "x"(s.first), "x"(s.second), "a"(s.first_length), "d"(s.second_length), "i"(kControl)
+        : "cc");
   }
 };
 template <int kControl>
 struct ExplicitMask {
   static void compare(const Strings& s, StringResult& result) {
-    asm("pcmpestrm %9, %6, %5"
+    asm(CALCO_STRING_INSTRUCTION("pcmpestrm %9, %6, %5")
         : "=Yz"(result.mask), CALCO_STRING_FLAGS(result)
-        : "x"(s.first), "x"(s.second), "a"(s.first_length), "d"(s.second_length), "i"(kControl));
+        : "x"(s.first), "x"(s.second), "a"(s.first_length), "d"(s.second_length), "i"(kControl)
+        : "cc");
   }
 };
 template <int kControl>
 struct ImplicitIndex {
   static void compare(const Strings& s, StringResult& result) {
-    asm("pcmpistri %7, %6, %5"
+    asm(CALCO_STRING_INSTRUCTION("pcmpistri %7, %6, %5")
         : "=c"(result.index), CALCO_STRING_FLAGS(result)
-        : "x"(s.first), "x"(s.second), "i"(kControl));
+        : "x"(s.first), "x"(s.second), "i"(kControl)
+        : "cc");
   }
 };
 template <int kControl>
 struct ImplicitMask {
   static void compare(const Strings& s, StringResult& result) {
-    asm("pcmpistrm %7, %6, %5"
+    asm(CALCO_STRING_INSTRUCTION("pcmpistrm %7, %6, %5")
         : "=Yz"(result.mask), CALCO_STRING_FLAGS(result)
-        : "x"(s.first), "x"(s.second), "i"(kControl));
+        : "x"(s.first), "x"(s.second), "i"(kControl)
+        : "cc");
   }
 };
 #undef CALCO_STRING_FLAGS
+#undef CALCO_STRING_INSTRUCTION
 
 // --- Judges of rounding
 // ---------------------------------------------------------------------------------
