@@ -246,7 +246,11 @@ DeferredCall::DeferredCall(EventLoop& loop, std::function<void()> function)
   state_->function = std::move(function);
 }
 
-DeferredCall::~DeferredCall() { state_->function = nullptr; }
+// The loop may be about to call.
+DeferredCall::~DeferredCall() {
+  std::lock_guard devices(loop_.device_lock());
+  state_->function = nullptr;
+}
 
 void DeferredCall::schedule() {
   if (state_->scheduled.exchange(true)) return;

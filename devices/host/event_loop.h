@@ -97,7 +97,7 @@ class EventLoop {
 
 // A function that waits to be run on the loop: scheduling it again before it ran does nothing, destroying it cancels.
 //
-// Threads: schedule() from any thread; destruction with the device lock held or with the loop stopped.
+// Threads: schedule() from any thread; destruction too, it takes the device lock.
 class DeferredCall {
  public:
   DeferredCall(EventLoop& loop, std::function<void()> function);
