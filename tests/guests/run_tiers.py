@@ -36,7 +36,7 @@ def guests():
 
 def main():
     calco, folder, *wanted = sys.argv[1:]
-    environment = dict(os.environ, CALCO_TEST_PATIENCE=os.environ.get("CALCO_TEST_PATIENCE", "3"))
+    environment = dict(os.environ, CALCO_TEST_PATIENCE=os.environ.get("CALCO_TEST_PATIENCE", "6"))
     failed = []
     for name, fixed in guests():
         if wanted and name not in wanted:
