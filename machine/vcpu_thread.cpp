@@ -62,6 +62,7 @@ std::unique_ptr<Accelerator> VcpuThread::exchange(std::unique_ptr<Accelerator> a
 void VcpuThread::main() {
   const CurrentProcessorScope scope(index_);
   host_thread_id_.store(gettid());
+  host_thread_id_.notify_all();
   while (obey_messages()) {
     if (running_ && !shut_down_) {
       execute();

@@ -50,8 +50,11 @@ class VcpuThread {
   bool wait_paused(std::chrono::milliseconds limit = kLimit);
   // Only while paused: from now on the processor executes on `accelerator`. The old one, which has been left.
   std::unique_ptr<Accelerator> exchange(std::unique_ptr<Accelerator> accelerator);
-  // What the host calls this thread (gettid), for tools that pin or watch it; 0 before it has begun. Any thread.
-  int host_thread_id() const { return host_thread_id_.load(); }
+  // What the host calls this thread (gettid), for tools that pin or watch it; waits until it has begun. Any thread.
+  int host_thread_id() const {
+    host_thread_id_.wait(0);
+    return host_thread_id_.load();
+  }
 
  private:
   void main();
